@@ -1,0 +1,1 @@
+//! The key exchange of MTProto, client and server

@@ -1,0 +1,3 @@
+//! The `mtproto` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! An MTProto client that keeps its requests over reconnects

@@ -1,0 +1,1 @@
+//! A whole MTProto client or server as a machine without clock, socket or runtime

@@ -1,0 +1,1 @@
+//! Framings, obfuscation and recognition of MTProto byte streams

@@ -1,0 +1,1 @@
+//! MTProto 2.0, the protocol under Telegram, for both sides of the wire

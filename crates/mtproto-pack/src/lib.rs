@@ -1,0 +1,1 @@
+//! Containers, gzip and RPC results of MTProto

@@ -1,0 +1,1 @@
+//! An MTProto server for any TL schema: one shard per core, sessions, pushes, limits

@@ -1,0 +1,1 @@
+//! Session bookkeeping of MTProto: ids, acknowledgements, salts, duplicates, re-sending

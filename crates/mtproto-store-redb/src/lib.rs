@@ -1,0 +1,1 @@
+//! Auth keys of an MTProto server in one redb file

@@ -1,0 +1,1 @@
+//! Narrow storage traits of an MTProto endpoint, in memory and as a session file

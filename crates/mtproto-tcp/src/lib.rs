@@ -1,0 +1,1 @@
+//! MTProto over TCP: dial and listen in every framing

@@ -1,0 +1,1 @@
+//! TL schema parser and Rust code generator

@@ -1,0 +1,1 @@
+//! Traits of an MTProto transport, stream links, an in-memory pair and a conformance suite
