@@ -1,0 +1,316 @@
+//! One side of a whole byte stream: recognition, obfuscation and framing.
+
+use std::ops::DerefMut;
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, BytesMut};
+use mtproto_crypto::SecureRandom;
+
+use crate::item::Role;
+use crate::obfuscation::{
+    Ciphers, Header, OBFUSCATED_HEADER_LEN, Opened, open_as_client, open_as_server,
+};
+use crate::padding::PaddingSeed;
+use crate::reader::FrameReader;
+use crate::writer::{FrameLen, FrameWriter};
+use crate::{
+    Foreign, Framing, Inbound, Misuse, Obfuscation, ObfuscationKind, Outbound, Recognised, Secret,
+    ServerWireConfig, Sniff, StreamKind, WireConfig, WireFault,
+};
+
+/// A growing buffer that frames are written to: `Vec<u8>` or `BytesMut`.
+pub trait OutputBuffer: BufMut + DerefMut<Target = [u8]> {}
+
+impl<B: BufMut + DerefMut<Target = [u8]>> OutputBuffer for B {}
+
+/// One side of a byte stream.
+///
+/// The two directions are independent. Bytes are deciphered once, in the buffer they arrived in,
+/// and packets are split off it without a copy.
+#[derive(Debug)]
+pub struct Wire {
+    side: Side,
+    /// Why nothing more is received.
+    fault: Option<WireFault>,
+}
+
+#[derive(Debug)]
+enum Side {
+    /// A server that has not seen enough.
+    Unrecognised {
+        config: Arc<ServerWireConfig>,
+        seed: Box<PaddingSeed>,
+    },
+    Stream(Stream),
+}
+
+#[derive(Debug)]
+struct Stream {
+    kind: StreamKind,
+    role: Role,
+    reader: FrameReader,
+    writer: FrameWriter,
+    ciphers: Option<Box<Ciphers>>,
+    /// How much of the front of the input is deciphered.
+    deciphered: usize,
+    /// What a client has to write before its first frame.
+    opening: Option<Box<[u8]>>,
+    /// Where in the output frames begin that are not summed and enciphered.
+    unfinished_from: Option<usize>,
+}
+
+impl Wire {
+    /// A client's side. `random` gives the obfuscation's keys and the seed of paddings.
+    ///
+    /// # Errors
+    /// `FullObfuscated` and `SecretNeedsPadded` for layers that do not go together.
+    pub fn client(config: &WireConfig, random: &mut dyn SecureRandom) -> Result<Self, Misuse> {
+        let framing = config.framing;
+        let seed = PaddingSeed::draw(random);
+        let (kind, opening, ciphers): (_, Box<[u8]>, _) = match &config.obfuscation {
+            None => (StreamKind { framing, obfuscation: None }, framing.opening().into(), None),
+            Some(Obfuscation { secret, dc }) => {
+                let tag = framing.tag().ok_or(Misuse::FullObfuscated)?;
+                if secret.as_ref().is_some_and(Secret::needs_padded) && framing != Framing::Padded {
+                    return Err(Misuse::SecretNeedsPadded);
+                }
+                let key = secret.as_ref().map(Secret::key);
+                let (header, ciphers) = open_as_client(tag, *dc, key, random);
+                let obfuscation = ObfuscationKind { secret: key.map(|_| 0), dc: *dc };
+                let kind = StreamKind { framing, obfuscation: Some(obfuscation) };
+                (kind, Box::new(header), Some(Box::new(ciphers)))
+            }
+        };
+        let mut stream = Stream::new(kind, Role::Client, config.frame_len_max, ciphers, &seed);
+        stream.opening = Some(opening);
+        Ok(Self { side: Side::Stream(stream), fault: None })
+    }
+
+    /// A server's side, which learns from the first bytes what the client speaks. `random` gives the
+    /// seed of paddings.
+    #[must_use]
+    pub fn server(config: Arc<ServerWireConfig>, random: &mut dyn SecureRandom) -> Self {
+        let seed = Box::new(PaddingSeed::draw(random));
+        Self { side: Side::Unrecognised { config, seed }, fault: None }
+    }
+
+    /// Takes the next packet, quick ack or error off the front of `input`, in which the bytes of the
+    /// stream stand as they arrived, and where the caller only ever appends. Called until it gives
+    /// `None`: more bytes are needed.
+    ///
+    /// # Errors
+    /// Why the stream cannot be read any further; the same at every later call.
+    pub fn receive(&mut self, input: &mut BytesMut) -> Result<Option<Inbound>, WireFault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        self.advance(input).inspect_err(|fault| self.fault = Some(*fault))
+    }
+
+    /// Frames one item at the end of `out`. What is there already is left alone; the caller may take
+    /// bytes off the front between calls.
+    ///
+    /// # Errors
+    /// What the caller did wrong; nothing was written.
+    pub fn send<B: OutputBuffer>(&mut self, item: &Outbound, out: &mut B) -> Result<(), Misuse> {
+        match item {
+            Outbound::Error(error) => {
+                self.server_stream()?.begin(FrameLen::new(4)?, false, out)?;
+                out.put_slice(&error.to_payload());
+            }
+            Outbound::Packet { payload, quick_ack } => {
+                self.begin(payload.len(), *quick_ack, out)?;
+                out.put_slice(payload);
+            }
+            Outbound::QuickAck(token) => self.server_stream()?.quick_ack(*token, out)?,
+        }
+        self.finish(out)
+    }
+
+    /// Starts a frame around `len` bytes that the caller appends to `out` next, so that a packet can
+    /// be laid out and sealed where it will be sent from. Several frames may be begun before
+    /// [`finish`](Self::finish); until then the caller does nothing but append payloads, and change
+    /// them.
+    ///
+    /// # Errors
+    /// What the caller did wrong; nothing was written.
+    pub fn begin<B: OutputBuffer>(
+        &mut self,
+        len: usize,
+        quick_ack: bool,
+        out: &mut B,
+    ) -> Result<(), Misuse> {
+        let stream = self.stream()?;
+        if quick_ack && stream.role == Role::Server {
+            return Err(Misuse::ClientOnly);
+        }
+        stream.begin(FrameLen::new(len)?, quick_ack, out)
+    }
+
+    /// Sums and enciphers every frame begun since the last call; they may be sent now.
+    ///
+    /// # Errors
+    /// `PayloadLen` if the payload of the last one has not the length it was begun with.
+    pub fn finish<B: OutputBuffer>(&mut self, out: &mut B) -> Result<(), Misuse> {
+        self.stream()?.finish(out)
+    }
+
+    /// What the stream is; `None` as long as a server cannot tell.
+    #[must_use]
+    pub fn recognised(&self) -> Option<Recognised> {
+        match (&self.side, self.fault) {
+            (Side::Stream(stream), _) => Some(Recognised::Stream(stream.kind)),
+            (Side::Unrecognised { .. }, Some(WireFault::Foreign(protocol))) => {
+                Some(Recognised::Foreign(protocol))
+            }
+            (Side::Unrecognised { .. }, _) => None,
+        }
+    }
+
+    fn advance(&mut self, input: &mut BytesMut) -> Result<Option<Inbound>, WireFault> {
+        if let Side::Unrecognised { config, seed } = &self.side {
+            match recognise(config, seed, input)? {
+                None => return Ok(None),
+                Some(stream) => self.side = Side::Stream(stream),
+            }
+        }
+        match &mut self.side {
+            Side::Stream(stream) => stream.receive(input),
+            Side::Unrecognised { .. } => Ok(None),
+        }
+    }
+
+    fn stream(&mut self) -> Result<&mut Stream, Misuse> {
+        match &mut self.side {
+            Side::Stream(stream) => Ok(stream),
+            Side::Unrecognised { .. } => Err(Misuse::NotRecognised),
+        }
+    }
+
+    fn server_stream(&mut self) -> Result<&mut Stream, Misuse> {
+        let stream = self.stream()?;
+        match stream.role {
+            Role::Client => Err(Misuse::ServerOnly),
+            Role::Server => Ok(stream),
+        }
+    }
+}
+
+impl Stream {
+    fn new(
+        kind: StreamKind,
+        role: Role,
+        frame_len_max: usize,
+        ciphers: Option<Box<Ciphers>>,
+        seed: &PaddingSeed,
+    ) -> Self {
+        Self {
+            kind,
+            role,
+            reader: FrameReader::new(kind.framing, role, frame_len_max),
+            writer: FrameWriter::new(kind.framing, role, seed),
+            ciphers,
+            deciphered: 0,
+            opening: None,
+            unfinished_from: None,
+        }
+    }
+
+    fn receive(&mut self, input: &mut BytesMut) -> Result<Option<Inbound>, WireFault> {
+        if let Some(ciphers) = &mut self.ciphers {
+            let fresh = input.get_mut(self.deciphered..);
+            debug_assert!(fresh.is_some(), "the caller took bytes off the input");
+            ciphers.inbound.apply(fresh.unwrap_or_default());
+        }
+        let item = self.reader.read(input)?;
+        self.deciphered = input.len();
+        Ok(item)
+    }
+
+    fn begin<B: OutputBuffer>(
+        &mut self,
+        len: FrameLen,
+        quick_ack: bool,
+        out: &mut B,
+    ) -> Result<(), Misuse> {
+        self.start(out)?;
+        let quick_ack = quick_ack && self.kind.framing.has_quick_acks();
+        self.writer.begin(len, quick_ack, out);
+        Ok(())
+    }
+
+    fn quick_ack<B: OutputBuffer>(&mut self, token: u32, out: &mut B) -> Result<(), Misuse> {
+        self.start(out)?;
+        self.writer.quick_ack(token, out)
+    }
+
+    /// Makes the end of `out` the place where a frame may begin.
+    fn start<B: OutputBuffer>(&mut self, out: &mut B) -> Result<(), Misuse> {
+        self.writer.end(out)?;
+        if let Some(opening) = self.opening.take() {
+            out.put_slice(&opening);
+        }
+        self.unfinished_from.get_or_insert(out.len());
+        Ok(())
+    }
+
+    fn finish<B: OutputBuffer>(&mut self, out: &mut B) -> Result<(), Misuse> {
+        self.writer.end(out)?;
+        let Some(from) = self.unfinished_from.take() else { return Ok(()) };
+        let frames = out.get_mut(from..);
+        debug_assert!(frames.is_some(), "the caller took unfinished bytes off the output");
+        let frames = frames.unwrap_or_default();
+        self.writer.sum(frames);
+        if let Some(ciphers) = &mut self.ciphers {
+            ciphers.outbound.apply(frames);
+        }
+        Ok(())
+    }
+}
+
+/// Looks at a stream's first bytes and, once they tell, takes those off that are no frame.
+// req: S117
+fn recognise(
+    config: &ServerWireConfig,
+    seed: &PaddingSeed,
+    input: &mut BytesMut,
+) -> Result<Option<Stream>, WireFault> {
+    let (kind, ciphers) = match Sniff::of(input) {
+        Sniff::NeedMore => return Ok(None),
+        Sniff::Http => return Err(WireFault::Foreign(Foreign::Http)),
+        Sniff::Tls => return Err(WireFault::Foreign(Foreign::Tls)),
+        Sniff::Plain(_) if !config.allow_plain => return Err(WireFault::Unrecognised),
+        Sniff::Plain(framing) => {
+            input.advance(framing.opening().len());
+            (StreamKind { framing, obfuscation: None }, None)
+        }
+        Sniff::Obfuscated => {
+            let Some(header) = input.first_chunk() else { return Ok(None) };
+            let (opened, secret) = open(config, header).ok_or(WireFault::Unrecognised)?;
+            input.advance(OBFUSCATED_HEADER_LEN);
+            let obfuscation = Some(ObfuscationKind { secret, dc: opened.dc });
+            (StreamKind { framing: opened.framing, obfuscation }, Some(Box::new(opened.ciphers)))
+        }
+    };
+    Ok(Some(Stream::new(kind, Role::Server, config.frame_len_max, ciphers, seed)))
+}
+
+/// Tries every key that is allowed on a header. All are tried whatever the earlier ones gave, so
+/// that the time taken does not tell which one it was.
+// req: S116
+fn open(config: &ServerWireConfig, header: &Header) -> Option<(Opened, Option<usize>)> {
+    let mut found = None;
+    if config.allow_secretless {
+        found = open_as_server(header, None).map(|opened| (opened, None));
+    }
+    for (index, secret) in config.secrets.iter().enumerate() {
+        if secret.is_fake_tls() {
+            continue;
+        }
+        let opened = open_as_server(header, Some(secret.key()))
+            .filter(|opened| !secret.needs_padded() || opened.framing == Framing::Padded)
+            .map(|opened| (opened, Some(index)));
+        found = found.or(opened);
+    }
+    found
+}
