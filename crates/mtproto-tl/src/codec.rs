@@ -1,8 +1,10 @@
 //! The traits that every TL value shares, and their implementations for built-in types.
 
+use std::fmt;
+
 use bytes::Bytes;
 
-use crate::{DecodeError, Reader};
+use crate::{AuthKeyId, DecodeError, MsgId, Reader, Salt, Seqno, SessionId};
 
 /// The constructor number of a boxed `Vector`.
 pub const VECTOR_ID: u32 = 0x1cb5_c415;
@@ -93,7 +95,7 @@ impl<T: Constructor> Decode for T {
 
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match input.u32()? {
-            id if id == T::ID => input.nested(T::decode_bare),
+            id if id == T::ID => input.bare(),
             id => Err(DecodeError::UnknownConstructor { id }),
         }
     }
@@ -101,5 +103,194 @@ impl<T: Constructor> Decode for T {
 
 /// Any boxed object, left as it is: a query that this side does not know, or a result that its caller
 /// will read. It takes everything up to the end.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Raw(pub Bytes);
+
+impl Encode for Raw {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn to_bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+}
+
+impl Decode for Raw {
+    const LEN_MIN: usize = 0;
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(input.take_rest()))
+    }
+}
+
+impl Function for Raw {
+    type Response = Self;
+}
+
+// The body may be anybody's message: its number and its length are all that a log may hold.
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = Reader::new(&self.0).u32().unwrap_or_default();
+        write!(f, "Raw({id:#010x}, {} bytes)", self.0.len())
+    }
+}
+
+macro_rules! numbers {
+    ($($name:ty, $len:literal;)*) => {$(
+        impl Encode for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+        }
+
+        impl Decode for $name {
+            const LEN_MIN: usize = $len;
+
+            fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                input.array().map(Self::from_le_bytes)
+            }
+        }
+    )*};
+}
+
+numbers! {
+    i32, 4;
+    i64, 8;
+    u32, 4;
+    u64, 8;
+    f64, 8;
+}
+
+macro_rules! ids {
+    ($($name:ident of $number:ty;)*) => {$(
+        impl Encode for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                self.0.encode(out);
+            }
+        }
+
+        impl Decode for $name {
+            const LEN_MIN: usize = <$number>::LEN_MIN;
+
+            fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Decode::decode(input).map(Self)
+            }
+        }
+    )*};
+}
+
+ids! {
+    AuthKeyId of u64;
+    MsgId of u64;
+    Salt of u64;
+    Seqno of u32;
+    SessionId of u64;
+}
+
+macro_rules! raw_words {
+    ($($len:literal)*) => {$(
+        impl Encode for [u8; $len] {
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(self);
+            }
+        }
+
+        impl Decode for [u8; $len] {
+            const LEN_MIN: usize = $len;
+
+            fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                input.array()
+            }
+        }
+    )*};
+}
+
+// `int128` and `int256`.
+raw_words! { 16 32 }
+
+impl Encode for bool {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (if *self { BOOL_TRUE_ID } else { BOOL_FALSE_ID }).encode(out);
+    }
+}
+
+impl Decode for bool {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match input.u32()? {
+            BOOL_TRUE_ID => Ok(true),
+            BOOL_FALSE_ID => Ok(false),
+            id => Err(DecodeError::UnknownConstructor { id }),
+        }
+    }
+}
+
+impl Encode for Bytes {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_byte_string(self, out);
+    }
+}
+
+impl Decode for Bytes {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        input.bytes()
+    }
+}
+
+impl Encode for String {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_byte_string(self.as_bytes(), out);
+    }
+}
+
+impl Decode for String {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        input.string()
+    }
+}
+
+/// The boxed `Vector` of items in their own boxed form, where they have one.
+impl<T: Encode> Encode for Vec<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_vector(self, out, T::encode);
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    const LEN_MIN: usize = 8;
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        input.vector(T::LEN_MIN, T::decode)
+    }
+}
+
+/// Appends a `bytes` or `string` value in its shortest form, filler included.
+pub fn encode_byte_string(value: &[u8], out: &mut Vec<u8>) {
+    let len = (value.len() as u64).to_le_bytes();
+    let [a, b, c, d, e, f, g, _] = len;
+    let start = out.len();
+    match value.len() {
+        0..=253 => out.push(a),
+        254..=0xff_ffff => out.extend_from_slice(&[254, a, b, c]),
+        _ => out.extend_from_slice(&[255, a, b, c, d, e, f, g]),
+    }
+    out.extend_from_slice(value);
+    let written = out.len() - start;
+    out.resize(start + written.next_multiple_of(4), 0);
+}
+
+/// Appends a boxed vector whose items are written by `write`.
+pub fn encode_vector<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
+    VECTOR_ID.encode(out);
+    encode_items(items, out, write);
+}
+
+/// Appends a bare vector, its count and its items, whose items are written by `write`.
+pub fn encode_items<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
+    // Nobody holds 2^32 items: the least one takes four bytes on the wire, and frames end far below.
+    debug_assert!(u32::try_from(items.len()).is_ok(), "a vector's count is an `int`");
+    (items.len() as u32).encode(out);
+    for item in items {
+        write(item, out);
+    }
+}

@@ -9,14 +9,27 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+// Generated code names this crate as its users do.
+extern crate self as mtproto_tl;
+
 mod codec;
 mod ids;
 mod reader;
+#[rustfmt::skip]
+mod generated {
+    pub mod service;
+    pub mod wrappers;
+}
 
-pub use codec::{Constructor, Decode, Encode, Function, Raw, VECTOR_ID};
+pub use codec::{
+    Constructor, Decode, Encode, Function, Raw, VECTOR_ID, encode_byte_string, encode_items,
+    encode_vector,
+};
+pub use generated::service::{enums, functions, types};
+pub use generated::wrappers;
 pub use ids::{AuthKeyId, Author, MsgId, Salt, Seqno, ServerTime, SessionId};
 pub use reader::{DEPTH_MAX, DecodeError, Reader};
 
-// What generated code needs and its users already have; it keeps their manifests short.
+// What generated code needs and its users may not have; it keeps their manifests short.
 #[doc(hidden)]
 pub use bytes;

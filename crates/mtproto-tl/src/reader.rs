@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::{Constructor, VECTOR_ID};
+
 /// How deep one object may nest in another. The service schema needs 3; a page of rich text in
 /// Telegram's API, the deepest schema in real use, stays below 30.
 pub const DEPTH_MAX: u32 = 32;
@@ -185,6 +187,65 @@ impl<'a> Reader<'a> {
             return Err(bad);
         }
         Ok(items)
+    }
+
+    /// Takes a bare vector, its count and its items, each by `read`. `item_len_min` is the least an item
+    /// takes, in bytes.
+    ///
+    /// # Errors
+    /// `Truncated`, `BadCount`; whatever `read` returns.
+    pub fn items<T>(
+        &mut self,
+        item_len_min: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let count = self.count(item_len_min)?;
+        (0..count).map(|_| read(self)).collect()
+    }
+
+    /// Takes a boxed vector: its constructor number, then as [`Reader::items`].
+    ///
+    /// # Errors
+    /// `UnknownConstructor`; those of [`Reader::items`].
+    pub fn vector<T>(
+        &mut self,
+        item_len_min: usize,
+        read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        match self.u32()? {
+            VECTOR_ID => self.items(item_len_min, read),
+            id => Err(DecodeError::UnknownConstructor { id }),
+        }
+    }
+
+    /// Takes a field that is there only when bit `bit` of `flags` is set.
+    ///
+    /// # Errors
+    /// Whatever `read` returns.
+    pub fn optional<T>(
+        &mut self,
+        flags: u32,
+        bit: u32,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        if flags >> bit & 1 == 1 { read(self).map(Some) } else { Ok(None) }
+    }
+
+    /// Takes a constructor's fields without its number, one level deeper.
+    ///
+    /// # Errors
+    /// `TooDeep`; whatever is wrong with the bytes.
+    pub fn bare<T: Constructor>(&mut self) -> Result<T, DecodeError> {
+        self.nested(T::decode_bare)
+    }
+
+    /// Takes the fields of one of a type's constructors, whose number has been read, and wraps them
+    /// as that variant.
+    ///
+    /// # Errors
+    /// Those of [`Reader::bare`].
+    pub fn variant<T: Constructor, E>(&mut self, wrap: fn(T) -> E) -> Result<E, DecodeError> {
+        self.bare().map(wrap)
     }
 
     /// Runs `read` one level deeper.
