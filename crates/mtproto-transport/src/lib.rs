@@ -1,1 +1,19 @@
-//! Traits of an MTProto transport, stream links, an in-memory pair and a conformance suite
+//! What every transport is to those above it: a [`Link`] that carries packets, and ways to get one.
+//!
+//! [`StreamLink`] makes a link of any byte stream; [`memory`] joins two of them without a socket. A
+//! link is polled, not awaited: one task owns it through `&mut` and sends and receives at once, and
+//! nothing is lost when a future over it is dropped. [`LinkExt`] has the `async` forms.
+
+mod connect;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod link;
+pub mod memory;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+pub use connect::{Dial, DialError, Listen};
+pub use link::{Carrier, Link, LinkError, LinkExt, Origin, Peer};
+pub use stream::{READ_LEN_MAX, READ_LEN_MIN, StreamLink, StreamState, UNSENT_MAX};

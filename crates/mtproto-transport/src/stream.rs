@@ -1,0 +1,261 @@
+//! A link over any byte stream.
+
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{BufMut, BytesMut};
+use mtproto_crypto::SecureRandom;
+use mtproto_frame::{
+    Inbound, Misuse, Outbound, Recognised, ServerWireConfig, Wire, WireConfig, WireFault,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use crate::{Link, LinkError, Origin, Peer};
+
+/// Room for a read at first, in bytes.
+pub const READ_LEN_MIN: usize = 4 << 10;
+
+/// Room for a read from a peer that fills it again and again, in bytes.
+pub const READ_LEN_MAX: usize = 64 << 10;
+
+/// When this many bytes wait to be sent, no more is taken. A single frame may go beyond.
+pub const UNSENT_MAX: usize = 1 << 20;
+
+/// A byte stream with a [`Wire`] on it.
+///
+/// Buffers are held only while there is something in them, so an idle link costs no more than its
+/// keys. What arrives beyond one packet is not read before that packet was taken.
+pub struct StreamLink<S> {
+    stream: S,
+    state: StreamState,
+}
+
+/// All of a [`StreamLink`] but its stream, which it can be taken from and put upon again, for
+/// instance to go on in another runtime.
+#[derive(Debug)]
+pub struct StreamState {
+    wire: Wire,
+    origin: Origin,
+    /// Arrived and not yet taken.
+    input: BytesMut,
+    /// Framed; the first `sent` bytes are with the stream already.
+    output: Vec<u8>,
+    sent: usize,
+    read_len: usize,
+    receiving: Receiving,
+}
+
+/// What becomes of bytes that arrive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Receiving {
+    /// They are packets.
+    Packets,
+    /// They are dropped without an answer, till the peer closes.
+    Dropping,
+    /// None is read any more.
+    Over,
+}
+
+impl<S> StreamLink<S> {
+    /// The client's side of `stream`.
+    ///
+    /// # Errors
+    /// As [`Wire::client`].
+    pub fn client(
+        stream: S,
+        origin: Origin,
+        config: &WireConfig,
+        random: &mut dyn SecureRandom,
+    ) -> Result<Self, Misuse> {
+        Ok(Self::new(stream, origin, Wire::client(config, random)?))
+    }
+
+    /// The server's side of `stream`, which finds out what the client speaks.
+    pub fn server(
+        stream: S,
+        origin: Origin,
+        config: Arc<ServerWireConfig>,
+        random: &mut dyn SecureRandom,
+    ) -> Self {
+        Self::new(stream, origin, Wire::server(config, random))
+    }
+
+    /// A link over `stream`, on which nothing was sent or received so far.
+    pub fn new(stream: S, origin: Origin, wire: Wire) -> Self {
+        let state = StreamState {
+            wire,
+            origin,
+            input: BytesMut::new(),
+            output: Vec::new(),
+            sent: 0,
+            read_len: READ_LEN_MIN,
+            receiving: Receiving::Packets,
+        };
+        Self { stream, state }
+    }
+
+    /// Puts a link together again.
+    pub fn from_parts(stream: S, state: StreamState) -> Self {
+        Self { stream, state }
+    }
+
+    /// Takes the link apart. Nothing is lost that arrived or was to be sent.
+    pub fn into_parts(self) -> (S, StreamState) {
+        (self.stream, self.state)
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// What the stream is; `None` as long as a server cannot tell.
+    pub fn recognised(&self) -> Option<Recognised> {
+        self.state.wire.recognised()
+    }
+
+    /// The wire and the buffer it writes to, for [`Wire::begin`]: packets can be laid out and sealed
+    /// where they are sent from. They leave with the next flush, which also finishes their frames.
+    pub fn output(&mut self) -> (&mut Wire, &mut Vec<u8>) {
+        (&mut self.state.wire, &mut self.state.output)
+    }
+}
+
+impl StreamState {
+    /// What arrived and was not taken: of a stream that speaks another protocol, all of it.
+    pub fn into_input(self) -> BytesMut {
+        self.input
+    }
+
+    fn unsent(&self) -> usize {
+        self.output.len() - self.sent
+    }
+
+    /// Frees the output once all of it is sent.
+    fn sent(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.output.len() {
+            self.output = Vec::new();
+            self.sent = 0;
+        }
+    }
+
+    /// The next item of what arrived.
+    fn next(&mut self) -> Result<Option<Inbound>, LinkError> {
+        if self.receiving == Receiving::Packets {
+            match self.wire.receive(&mut self.input) {
+                Ok(item) => return Ok(item),
+                Err(WireFault::Unrecognised) => self.receiving = Receiving::Dropping,
+                Err(fault) => {
+                    self.receiving = Receiving::Over;
+                    return Err(fault.into());
+                }
+            }
+        }
+        // req: S116
+        self.input.clear();
+        Ok(None)
+    }
+
+    /// What the end of the peer's direction means.
+    fn ended(&mut self) -> LinkError {
+        let was = std::mem::replace(&mut self.receiving, Receiving::Over);
+        match (was, self.input.len()) {
+            (Receiving::Packets, 0) | (Receiving::Over, _) => LinkError::Closed,
+            (Receiving::Packets, received) => LinkError::Truncated { received },
+            (Receiving::Dropping, _) => WireFault::Unrecognised.into(),
+        }
+    }
+
+    /// Makes the next read fit how much the last one brought.
+    fn adapt(&mut self, read: usize) {
+        if read == self.read_len {
+            self.read_len = (self.read_len * 2).min(READ_LEN_MAX);
+        } else if read < self.read_len / 4 {
+            self.read_len = (self.read_len / 2).max(READ_LEN_MIN);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> StreamLink<S> {
+    /// Reads once, as much as there is and there is room for; gives the number of bytes.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, LinkError>> {
+        let state = &mut self.state;
+        state.input.reserve(state.read_len);
+        let mut room = (&mut state.input).limit(state.read_len);
+        // Nothing is kept in this future: a read either happened or did not.
+        let read = pin!(self.stream.read_buf(&mut room)).poll(cx);
+        if read.is_pending() && state.input.is_empty() {
+            state.input = BytesMut::new();
+        }
+        read.map_err(|error| {
+            state.receiving = Receiving::Over;
+            error.into()
+        })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for StreamLink<S> {
+    fn start_send(&mut self, item: Outbound) -> Result<(), LinkError> {
+        let unsent = self.unsent();
+        if unsent >= UNSENT_MAX {
+            return Err(LinkError::Full { unsent, max: UNSENT_MAX });
+        }
+        Ok(self.state.wire.send(&item, &mut self.state.output)?)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        let state = &mut self.state;
+        if !state.output.is_empty() {
+            state.wire.finish(&mut state.output)?;
+        }
+        while let Some(rest) = state.output.get(state.sent..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(LinkError::Closed)),
+                count => state.sent(count),
+            }
+        }
+        Pin::new(&mut self.stream).poll_flush(cx).map_err(LinkError::Io)
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkError>> {
+        loop {
+            if let Some(item) = self.state.next()? {
+                return Poll::Ready(Ok(item));
+            }
+            if self.state.receiving == Receiving::Over {
+                return Poll::Ready(Err(LinkError::Closed));
+            }
+            match ready!(self.poll_read(cx))? {
+                0 => return Poll::Ready(Err(self.state.ended())),
+                read => self.state.adapt(read),
+            }
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx).map_err(LinkError::Io)
+    }
+
+    fn unsent(&self) -> usize {
+        self.state.unsent()
+    }
+
+    fn peer(&self) -> Peer {
+        Peer { origin: self.state.origin, recognised: self.recognised() }
+    }
+}
+
+impl<S> fmt::Debug for StreamLink<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream: _, state } = self;
+        f.debug_struct("StreamLink")
+            .field("origin", &state.origin)
+            .field("recognised", &state.wire.recognised())
+            .field("unsent", &state.unsent())
+            .finish_non_exhaustive()
+    }
+}
