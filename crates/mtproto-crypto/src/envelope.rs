@@ -1,0 +1,221 @@
+//! The envelope of MTProto 2.0: `auth_key_id | msg_key | ciphertext`.
+//!
+//! <https://core.telegram.org/mtproto/description>. Messages are sealed and opened in lists, each in
+//! the buffer it travels in; a single one is a list of one. Nothing of a plaintext is looked at
+//! before its `msg_key` has vouched for every byte of it, and every reason to refuse a packet is
+//! the same [`OpenError`].
+
+mod unverified;
+pub mod v1;
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::auth_key::AuthKey;
+use crate::cpu::{self, Lane};
+use crate::ige::BLOCK_LEN;
+pub use crate::kdf::Direction;
+use crate::kdf::{ack_token, message_aes, msg_key, msg_key_large};
+use crate::random::SecureRandom;
+use unverified::{Unverified, Verified};
+
+/// Bytes before the ciphertext: `auth_key_id` and `msg_key`.
+pub const PREFIX_LEN: usize = 24;
+/// Bytes of a plaintext before the body: the four fields of [`Header`] and the length of the body.
+pub const HEADER_LEN: usize = 32;
+/// The least padding that a message may have, in bytes.
+pub const PADDING_MIN: usize = 12;
+/// The most padding that a message may have, in bytes.
+pub const PADDING_MAX: usize = 1024;
+
+/// The fields that stand before a body, as they are on the wire (all little-endian).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Header {
+    /// `server_salt`.
+    pub salt: u64,
+    /// `session_id`.
+    pub session_id: u64,
+    /// `msg_id`.
+    pub msg_id: u64,
+    /// `seqno`.
+    pub seqno: u32,
+}
+
+/// How much padding to add; always at least [`PADDING_MIN`], up to a whole block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Padding {
+    /// No more than that: 12..27 bytes.
+    Least,
+    /// Up to 15 blocks more, so that the length says less about the body.
+    Random,
+}
+
+/// Appends a packet that [`seal`] can take: room for the prefix, then header, body and padding.
+///
+/// The body is a serialized object, so its length is divisible by 4.
+pub fn lay_out(
+    out: &mut Vec<u8>,
+    header: &Header,
+    body: &[u8],
+    padding: Padding,
+    random: &mut dyn SecureRandom,
+) {
+    debug_assert!(body.len().is_multiple_of(4), "an object is made of 4-byte words");
+    let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    debug_assert!(len < 1 << 31, "the length of a body is a positive int");
+    let least = HEADER_LEN + body.len() + PADDING_MIN;
+    let extra = match padding {
+        Padding::Least => 0,
+        Padding::Random => (random.u32() & 15) as usize * BLOCK_LEN,
+    };
+    let padding_len = PADDING_MIN + least.next_multiple_of(BLOCK_LEN) - least + extra;
+
+    out.reserve(PREFIX_LEN + HEADER_LEN + body.len() + padding_len);
+    out.extend_from_slice(&[0; PREFIX_LEN]);
+    out.extend_from_slice(&header.salt.to_le_bytes());
+    out.extend_from_slice(&header.session_id.to_le_bytes());
+    out.extend_from_slice(&header.msg_id.to_le_bytes());
+    out.extend_from_slice(&header.seqno.to_le_bytes());
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(body);
+    let padding_at = out.len();
+    out.resize(padding_at + padding_len, 0);
+    random.fill(out.split_at_mut(padding_at).1);
+}
+
+/// One message to seal.
+#[derive(Debug)]
+pub struct SealJob<'a> {
+    key: &'a AuthKey,
+    direction: Direction,
+    packet: &'a mut [u8],
+    /// After [`seal`]: the token with which the peer may answer that it has the message.
+    pub ack_token: u32,
+}
+
+impl<'a> SealJob<'a> {
+    /// Will seal `packet`, the bytes that one call of [`lay_out`] appended.
+    pub fn new(key: &'a AuthKey, direction: Direction, packet: &'a mut [u8]) -> Self {
+        debug_assert!(packet.len() >= PACKET_LEN_MIN, "the packet was not laid out");
+        debug_assert!((packet.len() - PREFIX_LEN).is_multiple_of(BLOCK_LEN), "blocks are whole");
+        Self { key, direction, packet, ack_token: 0 }
+    }
+
+    /// Writes the prefix and hands the rest to the cipher.
+    fn prepare(&mut self) -> Option<Lane<'_>> {
+        let (prefix, plaintext) = self.packet.split_first_chunk_mut::<PREFIX_LEN>()?;
+        let large = msg_key_large(self.key, self.direction, plaintext);
+        self.ack_token = ack_token(&large);
+        let msg_key = msg_key(&large);
+        prefix[..8].copy_from_slice(&self.key.id().to_le_bytes());
+        prefix[8..].copy_from_slice(msg_key);
+        Some(Lane::new(message_aes(self.key, self.direction, msg_key), plaintext))
+    }
+}
+
+/// Seals every packet in place.
+// req: S112
+pub fn seal(jobs: &mut [SealJob<'_>]) {
+    cpu::ige_encrypt(jobs.iter_mut().filter_map(SealJob::prepare));
+}
+
+/// Whether a transport may have added bytes of its own after the last block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Filler {
+    /// It never does: the ciphertext is whole blocks, or the packet is refused.
+    Never,
+    /// The padded intermediate framing: up to 15 bytes are cut off unread.
+    Cut,
+}
+
+/// One packet to open.
+#[derive(Debug)]
+pub struct OpenJob<'a> {
+    key: &'a AuthKey,
+    direction: Direction,
+    packet: &'a mut [u8],
+    /// After [`open`]: what the packet held.
+    pub opened: Result<Opened, OpenError>,
+}
+
+/// What an opened packet holds. Only a packet that passed every check has one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Opened {
+    /// The fields before the body.
+    pub header: Header,
+    /// Where in the packet the body stands.
+    pub body: Range<usize>,
+    /// The token with which to say early that the message has arrived.
+    pub ack_token: u32,
+}
+
+/// A packet that must be thrown away, and the connection with it. There is one reason only, whatever
+/// it was: to tell reasons apart is to help whoever sends such packets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OpenError;
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the packet does not open under its key")
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl<'a> OpenJob<'a> {
+    /// Will open `packet`, all that a transport delivered from `auth_key_id` on, which `direction`'s
+    /// author sealed under `key`.
+    pub fn new(
+        key: &'a AuthKey,
+        direction: Direction,
+        filler: Filler,
+        packet: &'a mut [u8],
+    ) -> Self {
+        let over = packet.len().saturating_sub(PREFIX_LEN) % BLOCK_LEN;
+        let packet = match filler {
+            Filler::Never => packet,
+            Filler::Cut => packet.split_at_mut(packet.len() - over).0,
+        };
+        Self { key, direction, packet, opened: Err(OpenError) }
+    }
+
+    /// Hands the ciphertext to the cipher, unless the packet cannot be one of this key.
+    fn prepare(&mut self) -> Option<Lane<'_>> {
+        let unverified = Unverified::new(self.packet, self.key)?;
+        let aes = message_aes(self.key, self.direction, unverified.msg_key());
+        Some(Lane::new(aes, unverified.into_ciphertext()))
+    }
+
+    /// Checks what the cipher gave. A packet that fails is wiped, so that nothing of it can be used.
+    fn conclude(&mut self) {
+        let unverified = Unverified::new(self.packet, self.key).ok_or(OpenError);
+        let verified = unverified.and_then(|it| it.verify(self.key, self.direction));
+        self.opened = verified.and_then(Verified::parse);
+        if self.opened.is_err() {
+            self.packet.fill(0);
+        }
+    }
+}
+
+/// Opens every packet in place: decrypts it, checks its `msg_key`, and only then its fields.
+// req: S112
+pub fn open(jobs: &mut [OpenJob<'_>]) {
+    // Few enough that a packet is still in the cache when its hash is taken.
+    for group in jobs.chunks_mut(OPEN_GROUP_LEN) {
+        cpu::ige_decrypt(group.iter_mut().filter_map(OpenJob::prepare));
+        group.iter_mut().for_each(OpenJob::conclude);
+    }
+}
+
+/// The `auth_key_id` of a packet, by which its key is found. 0 means that it is not encrypted.
+pub fn key_id(packet: &[u8]) -> Option<u64> {
+    packet.first_chunk().map(|id| u64::from_le_bytes(*id))
+}
+
+/// The smallest packet: no body.
+const PACKET_LEN_MIN: usize = PREFIX_LEN + HEADER_LEN + BLOCK_LEN;
+
+const OPEN_GROUP_LEN: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! The wall between decryption and reading.
+//!
+//! [`Unverified`] can be decrypted and verified, not read; [`Verified`] can be read, and only
+//! [`Unverified::verify`] makes one. Reading a field before the check therefore does not compile
+//! (the timing attack of "Four Attacks and a Proof for Telegram", 2022, section VI).
+
+use super::{HEADER_LEN, Header, OpenError, Opened, PACKET_LEN_MIN, PADDING_MAX, PADDING_MIN};
+use super::{PREFIX_LEN, ack_token, msg_key, msg_key_large};
+use crate::auth_key::AuthKey;
+use crate::hash::equal;
+use crate::ige::BLOCK_LEN;
+use crate::kdf::Direction;
+use crate::part::part;
+
+/// A packet of possible length, of which nothing is known to be true.
+pub(super) struct Unverified<'a> {
+    prefix: &'a [u8; PREFIX_LEN],
+    text: &'a mut [u8],
+}
+
+impl<'a> Unverified<'a> {
+    /// Takes a packet of whole blocks under `key`; `None` if its length or its key id is another.
+    pub(super) fn new(packet: &'a mut [u8], key: &AuthKey) -> Option<Self> {
+        if packet.len() < PACKET_LEN_MIN {
+            return None;
+        }
+        let (prefix, text) = packet.split_first_chunk_mut()?;
+        let possible = text.len().is_multiple_of(BLOCK_LEN)
+            && u64::from_le_bytes(*part::<0, 8, _>(prefix)) == key.id();
+        possible.then_some(Self { prefix, text })
+    }
+
+    pub(super) fn msg_key(&self) -> &[u8; 16] {
+        part::<8, 16, _>(self.prefix)
+    }
+
+    /// What the cipher works on.
+    pub(super) fn into_ciphertext(self) -> &'a mut [u8] {
+        self.text
+    }
+
+    /// Compares the message key with that of the whole decrypted text, in constant time.
+    pub(super) fn verify(
+        self,
+        key: &AuthKey,
+        direction: Direction,
+    ) -> Result<Verified<'a>, OpenError> {
+        let large = msg_key_large(key, direction, self.text);
+        if !equal(msg_key(&large), self.msg_key()) {
+            return Err(OpenError);
+        }
+        Ok(Verified { text: self.text, ack_token: ack_token(&large) })
+    }
+}
+
+/// A plaintext exactly as the owner of the key wrote it.
+pub(super) struct Verified<'a> {
+    text: &'a [u8],
+    ack_token: u32,
+}
+
+impl Verified<'_> {
+    /// Reads the fields. Even an owner of the key may not choose lengths that do not add up.
+    pub(super) fn parse(self) -> Result<Opened, OpenError> {
+        let (header, rest) = self.text.split_first_chunk::<HEADER_LEN>().ok_or(OpenError)?;
+        // A negative length is one above 2^31 here, and longer than any packet.
+        let len = u32::from_le_bytes(*part::<28, 4, _>(header));
+        let len = usize::try_from(len).map_err(|_| OpenError)?;
+        let padding_len = rest.len().checked_sub(len).ok_or(OpenError)?;
+        if !len.is_multiple_of(4) || !(PADDING_MIN..=PADDING_MAX).contains(&padding_len) {
+            return Err(OpenError);
+        }
+        let body_at = PREFIX_LEN + HEADER_LEN;
+        Ok(Opened {
+            header: Header {
+                salt: u64::from_le_bytes(*part::<0, 8, _>(header)),
+                session_id: u64::from_le_bytes(*part::<8, 8, _>(header)),
+                msg_id: u64::from_le_bytes(*part::<16, 8, _>(header)),
+                seqno: u32::from_le_bytes(*part::<24, 4, _>(header)),
+            },
+            body: body_at..body_at + len,
+            ack_token: self.ack_token,
+        })
+    }
+}

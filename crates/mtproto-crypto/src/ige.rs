@@ -1,0 +1,81 @@
+//! AES-256 in the IGE mode: every block is chained to the plaintext and the ciphertext before it.
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::cpu::{self, Lane};
+
+/// Bytes in a block.
+pub(crate) const BLOCK_LEN: usize = 16;
+
+/// A key and the 32 bytes that stand before the first block (ciphertext, then plaintext).
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct IgeKey {
+    pub(crate) key: [u8; 32],
+    pub(crate) iv: [u8; 32],
+}
+
+impl IgeKey {
+    /// The key and iv as the protocol derives them.
+    pub fn new(key: [u8; 32], iv: [u8; 32]) -> Self {
+        Self { key, iv }
+    }
+
+    /// Encrypts whole blocks in place. Bytes after the last whole block stay as they are: a caller
+    /// that has such bytes has to refuse or pad them first.
+    pub fn encrypt(&self, data: &mut [u8]) {
+        cpu::ige_encrypt([Lane::new(self.clone(), data)].into_iter());
+    }
+
+    /// Decrypts whole blocks in place, as [`IgeKey::encrypt`] does.
+    pub fn decrypt(&self, data: &mut [u8]) {
+        cpu::ige_decrypt([Lane::new(self.clone(), data)].into_iter());
+    }
+}
+
+impl std::fmt::Debug for IgeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IgeKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{self, array, bytes};
+
+    #[test]
+    fn published_blocks_come_out() {
+        let primitives = &vectors::all()["primitives"];
+        for (name, encrypt) in
+            [("ige_encrypt", true), ("ige_decrypt", false), ("ige_encrypt_4_blocks", true)]
+        {
+            let vector = &primitives[name];
+            let key = IgeKey::new(array(&vector["key"]), array(&vector["iv"]));
+            let (input, output) = (bytes(&vector["data"]), bytes(&vector["out"]));
+            let mut data = input.clone();
+            if encrypt {
+                key.encrypt(&mut data)
+            } else {
+                key.decrypt(&mut data)
+            }
+            assert_eq!(data, output, "{name}");
+            if encrypt {
+                key.decrypt(&mut data)
+            } else {
+                key.encrypt(&mut data)
+            }
+            assert_eq!(data, input, "{name} back");
+        }
+    }
+
+    #[test]
+    fn a_last_part_of_a_block_is_left_alone() {
+        let key = IgeKey::new([1; 32], [2; 32]);
+        let mut data = [3; 37];
+        key.encrypt(&mut data);
+        assert_eq!(data[32..], [3; 5]);
+        assert_ne!(data[..32], [3; 32]);
+        key.encrypt(&mut []);
+        assert_eq!(format!("{key:?}"), "IgeKey");
+    }
+}
