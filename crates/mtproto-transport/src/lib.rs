@@ -4,9 +4,9 @@
 //! link is polled, not awaited: one task owns it through `&mut` and sends and receives at once, and
 //! nothing is lost when a future over it is dropped. [`LinkExt`] has the `async` forms.
 
-mod connect;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod connect;
 mod link;
 pub mod memory;
 mod stream;
