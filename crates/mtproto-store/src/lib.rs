@@ -4,8 +4,8 @@
 //!
 //! Each has an implementation in memory, and a suite in [`conformance`] that every other
 //! implementation runs. Nothing here reads a clock: a method whose answer depends on the time takes
-//! `now`, the caller's server time. The one part that touches the disk, `SessionFile`, is behind
-//! the feature `session-file` and belongs to the client's driver.
+//! `now`, the caller's server time. The parts that touch the disk belong to drivers and are behind
+//! features: `files`, and with `session-file` the client's `SessionFile`.
 
 #![cfg_attr(
     not(test),
@@ -17,6 +17,8 @@ mod client;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+#[cfg(feature = "files")]
+pub mod files;
 mod keys;
 mod memory;
 #[cfg(feature = "session-file")]

@@ -8,9 +8,8 @@
 mod error;
 mod format;
 
-use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +18,7 @@ use zeroize::Zeroizing;
 pub use error::SessionFileError;
 pub use format::Unreadable;
 
+use crate::files::{self, Lock, LockError};
 use crate::{ClientRecord, ClientStore, StoreError};
 
 /// A [`ClientStore`] in one file, which nobody else may open meanwhile.
@@ -26,8 +26,7 @@ use crate::{ClientRecord, ClientStore, StoreError};
 pub struct SessionFile {
     path: PathBuf,
     record: Mutex<Option<ClientRecord>>,
-    /// Locked as long as it is open.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl SessionFile {
@@ -44,7 +43,10 @@ impl SessionFile {
         let path = fs::canonicalize(path)
             .or_else(|_| std::path::absolute(path))
             .map_err(|error| SessionFileError::Io { path: path.to_owned(), error })?;
-        let lock = lock(&path)?;
+        let lock = Lock::beside(&path).map_err(|error| match error {
+            LockError::InUse => SessionFileError::InUse { path: path.clone() },
+            LockError::Io(error) => SessionFileError::Io { path: path.clone(), error },
+        })?;
         let record = read(&path)?;
         Ok(Self { path, record: Mutex::new(record), _lock: lock })
     }
@@ -68,7 +70,7 @@ impl ClientStore for SessionFile {
     fn save(&self, record: &ClientRecord) -> Result<(), StoreError> {
         let text = format::write(record)?;
         let mut stored = self.record();
-        replace(&self.path, &text).map_err(|error| self.unavailable("written", &error))?;
+        files::replace(&self.path, &text).map_err(|error| self.unavailable("written", &error))?;
         *stored = Some(record.clone());
         Ok(())
     }
@@ -81,7 +83,7 @@ impl ClientStore for SessionFile {
             }
             Ok(()) | Err(_) => *stored = None,
         }
-        sync_directory(&self.path).map_err(|error| self.unavailable("removed", &error))
+        files::sync_directory(&self.path).map_err(|error| self.unavailable("removed", &error))
     }
 }
 
@@ -89,19 +91,6 @@ impl SessionFile {
     fn unavailable(&self, what: &str, error: &io::Error) -> StoreError {
         let path = self.path.display();
         StoreError::Unavailable { reason: format!("session file {path} is not {what}: {error}") }
-    }
-}
-
-fn lock(path: &Path) -> Result<File, SessionFileError> {
-    let lock_path = with_suffix(path, ".lock");
-    let io_error = |error| SessionFileError::Io { path: lock_path.clone(), error };
-    let file = private(OpenOptions::new().create(true).truncate(false).write(true))
-        .open(&lock_path)
-        .map_err(io_error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(SessionFileError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(io_error(error)),
     }
 }
 
@@ -124,50 +113,6 @@ fn read_text(file: &File) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(len).unwrap_or_default()));
     file.take(len).read_to_end(&mut text)?;
     Ok(text)
-}
-
-/// Puts `text` in the place of the file, so that a crash leaves the old or the new one.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = with_suffix(path, ".new");
-    // One left behind by a crash is ours: we hold the lock. Made anew, it has our mode.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = private(OpenOptions::new().create_new(true).write(true)).open(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_directory(path)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().map(OsStr::to_owned).unwrap_or_default();
-    name.push(suffix);
-    path.with_file_name(name)
-}
-
-#[cfg(unix)]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600)
-}
-
-#[cfg(not(unix))]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
-}
-
-/// Makes a rename or a removal last. Only where a directory can be opened as a file.
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_path: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// The longest file that is read, in bytes.

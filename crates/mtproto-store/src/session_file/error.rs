@@ -18,7 +18,7 @@ pub enum SessionFileError {
     },
     /// The operating system refused.
     Io {
-        /// The file, or the lock file beside it.
+        /// The file.
         path: PathBuf,
         /// What it said.
         error: io::Error,

@@ -164,8 +164,8 @@ mod unix {
     fn only_the_owner_may_read_even_after_a_crash_left_a_file_behind() {
         let (_dir, path, _) = saved();
         assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(&with_suffix(&path, ".lock")), 0o600);
-        let left_behind = with_suffix(&path, ".new");
+        assert_eq!(mode(&files::with_suffix(&path, ".lock")), 0o600);
+        let left_behind = files::with_suffix(&path, ".new");
         fs::write(&left_behind, "half a rec").unwrap();
         fs::set_permissions(&left_behind, fs::Permissions::from_mode(0o644)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
