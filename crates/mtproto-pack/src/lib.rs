@@ -1,1 +1,24 @@
-//! Containers, gzip and RPC results of MTProto
+//! What stands inside an encrypted message: containers, gzip, `rpc_result`, and the API's wrappers.
+//!
+//! One way in, [`flatten`]: it opens containers, copies and gzip in a loop, all of a packet or nothing
+//! of it, within [`Limits`]. One way out, [`write_container`] and [`gzip::pack`]. Nothing here keeps
+//! state; bodies share the memory of the packet they came in.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod container;
+mod flatten;
+pub mod gzip;
+mod rpc;
+pub mod wrappers;
+
+pub use container::{
+    CONTAINER_ID, CONTAINER_MESSAGES_MAX, CONTAINER_SEND_BYTES_MAX, CONTAINER_SEND_MESSAGES_MAX,
+    ContainerError, MESSAGE_HEADER_LEN, Message, object_id, read_container, write_container,
+};
+pub use flatten::{Flat, INFLATED_MAX, Item, Limits, MSG_COPY_ID, PackError, flatten};
+pub use gzip::GZIP_PACKED_ID;
+pub use rpc::{DropAnswer, RPC_ERROR_ID, RPC_RESULT_ID, RpcAnswer, RpcError, RpcResult};

@@ -1,0 +1,184 @@
+//! Messages, and `msg_container`, which holds several of them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use mtproto_tl::{Constructor, DecodeError, MsgId, Reader, Seqno, types};
+
+/// `msg_container#73f1f8dc`.
+pub const CONTAINER_ID: u32 = 0x73f1_f8dc;
+
+/// The most counted messages a container may hold when it is read. The first `msgs_ack`,
+/// `msgs_state_req` and `msg_resend_req` of it and every `http_wait` are not counted.
+// req: S46
+pub const CONTAINER_MESSAGES_MAX: usize = 1024;
+
+/// The most counted messages of a container that we send.
+// req: S46
+pub const CONTAINER_SEND_MESSAGES_MAX: usize = 1020;
+
+/// A container of ours takes no further message once its messages have this many bytes.
+// req: S46
+pub const CONTAINER_SEND_BYTES_MAX: usize = 1 << 15;
+
+/// Bytes in front of a body inside a container: id, seqno, length.
+pub const MESSAGE_HEADER_LEN: usize = 16;
+
+/// One message: what the encryption envelope carries, and what a container holds many of.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Message {
+    /// Its id.
+    pub id: MsgId,
+    /// Its place among the content-related ones.
+    pub seqno: Seqno,
+    /// One boxed object, maybe with filler behind it.
+    pub body: Bytes,
+}
+
+impl Message {
+    /// Bytes that it takes inside a container.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        MESSAGE_HEADER_LEN.saturating_add(self.body.len())
+    }
+
+    /// The constructor number of its body; 0, which no object has, when the body is too short.
+    #[must_use]
+    pub fn object_id(&self) -> u32 {
+        object_id(&self.body)
+    }
+}
+
+// A body may be anybody's letter: a log gets its number and length.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, seqno, body } = self;
+        let object = object_id(body);
+        write!(f, "Message({id} seqno={seqno} {object:#010x} {} bytes)", body.len())
+    }
+}
+
+/// The constructor number in front of a boxed object; 0, which no object has, when it is too short.
+#[must_use]
+pub fn object_id(object: &[u8]) -> u32 {
+    Reader::new(object).u32().unwrap_or_default()
+}
+
+/// Why a container is refused, as a whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ContainerError {
+    /// A message's length is not a positive multiple of four.
+    BadLength {
+        /// The length as read.
+        bytes: u32,
+    },
+    /// The bytes end early, or the count is impossible.
+    Malformed(DecodeError),
+    /// More than [`CONTAINER_MESSAGES_MAX`] counted messages.
+    TooMany {
+        /// The count as read.
+        count: usize,
+    },
+}
+
+impl fmt::Display for ContainerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadLength { bytes } => write!(f, "a message in a container has {bytes} bytes"),
+            Self::Malformed(error) => write!(f, "container is malformed: {error}"),
+            Self::TooMany { count } => write!(f, "container of {count} messages"),
+        }
+    }
+}
+
+impl std::error::Error for ContainerError {}
+
+impl From<DecodeError> for ContainerError {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+/// Splits a `msg_container` into its messages, which share its memory.
+///
+/// # Errors
+/// The first fault found; nothing of a container that has one is to be believed.
+// req: S40, S41, S48
+pub fn read_container(container: &Bytes) -> Result<Vec<Message>, ContainerError> {
+    let mut input = Reader::shared(container);
+    match input.u32()? {
+        CONTAINER_ID => (),
+        id => return Err(DecodeError::UnknownConstructor { id }.into()),
+    }
+    let count = input.count(MESSAGE_HEADER_LEN + 4)?;
+    let mut messages = Vec::with_capacity(count);
+    let mut counted = CountedMessages::default();
+    for _ in 0..count {
+        let message = read_message(container, &mut input)?;
+        counted.add(message.object_id());
+        if counted.count > CONTAINER_MESSAGES_MAX {
+            return Err(ContainerError::TooMany { count });
+        }
+        messages.push(message);
+    }
+    input.finish()?;
+    Ok(messages)
+}
+
+/// Appends a `msg_container` of `messages`.
+pub fn write_container(messages: &[Message], out: &mut Vec<u8>) {
+    let len: usize = messages.iter().map(Message::wire_len).sum();
+    out.reserve(8 + len);
+    out.extend_from_slice(&CONTAINER_ID.to_le_bytes());
+    out.extend_from_slice(&len_word(messages.len()));
+    for message in messages {
+        debug_assert!(message.body.len() % 4 == 0, "TL objects are made of words");
+        out.extend_from_slice(&message.id.0.to_le_bytes());
+        out.extend_from_slice(&message.seqno.0.to_le_bytes());
+        out.extend_from_slice(&len_word(message.body.len()));
+        out.extend_from_slice(&message.body);
+    }
+}
+
+/// Takes the bare `message` at the cursor of `input`, which reads `owner`.
+pub(crate) fn read_message(
+    owner: &Bytes,
+    input: &mut Reader<'_>,
+) -> Result<Message, ContainerError> {
+    let id = MsgId(input.u64()?);
+    let seqno = Seqno(input.u32()?);
+    let bytes = input.u32()?;
+    if bytes < 4 || bytes % 4 != 0 {
+        return Err(ContainerError::BadLength { bytes });
+    }
+    let body = input.slice(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    Ok(Message { id, seqno, body: owner.slice_ref(body) })
+}
+
+/// Counts messages as the limit of a container does.
+#[derive(Default)]
+struct CountedMessages {
+    count: usize,
+    acks: bool,
+    state_request: bool,
+    resend_request: bool,
+}
+
+impl CountedMessages {
+    fn add(&mut self, object_id: u32) {
+        let free = match object_id {
+            types::MsgsAck::ID => !std::mem::replace(&mut self.acks, true),
+            types::MsgsStateReq::ID => !std::mem::replace(&mut self.state_request, true),
+            types::MsgResendReq::ID => !std::mem::replace(&mut self.resend_request, true),
+            types::HttpWait::ID => true,
+            _ => false,
+        };
+        self.count += usize::from(!free);
+    }
+}
+
+fn len_word(len: usize) -> [u8; 4] {
+    debug_assert!(i32::try_from(len).is_ok(), "frames end far below 2 GiB");
+    u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes()
+}

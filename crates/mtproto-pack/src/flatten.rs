@@ -1,0 +1,165 @@
+//! From what the envelope carried to the messages that are meant.
+
+use std::fmt;
+
+use bytes::Bytes;
+use mtproto_tl::{DecodeError, MsgId, Reader, Seqno};
+
+use crate::container::{self, CONTAINER_ID, ContainerError, Message, read_container};
+use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
+
+/// `msg_copy#e06046b2`, which is read but never written.
+pub const MSG_COPY_ID: u32 = 0xe060_46b2;
+
+/// `message#5bb8e511`, the boxed form that only `msg_copy` uses.
+const MESSAGE_ID: u32 = 0x5bb8_e511;
+
+/// How much may come out of all the gzip of one packet unless [`Limits`] say otherwise, in bytes.
+pub const INFLATED_MAX: usize = 10 << 20;
+
+/// What reading one packet may cost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Bytes that may come out of all of its gzip together.
+    pub inflated_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { inflated_max: INFLATED_MAX }
+    }
+}
+
+/// Everything that one packet held, in order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Flat {
+    /// Whether it was a container; its id and seqno are then the packet's own.
+    pub is_container: bool,
+    /// The messages, none of them a container, a copy or packed.
+    pub items: Vec<Item>,
+}
+
+/// A message as it is meant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Item {
+    /// The message, for a copy the original.
+    pub message: Message,
+    /// Id and seqno of the `msg_copy` around it.
+    pub copied_by: Option<(MsgId, Seqno)>,
+}
+
+/// Why a packet is refused, as a whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The container itself is wrong.
+    Container(ContainerError),
+    /// A message inside a container or copy does not have a lower id than what is around it.
+    IdNotBelow {
+        /// The message inside.
+        id: MsgId,
+        /// The container or copy.
+        around: MsgId,
+    },
+    /// Something packed cannot be opened.
+    Gzip(GzipError),
+    /// A container inside a container or copy, maybe through gzip.
+    NestedContainer,
+    /// A copy inside a copy.
+    NestedCopy,
+}
+
+impl fmt::Display for PackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Container(error) => error.fmt(f),
+            Self::IdNotBelow { id, around } => write!(f, "message {id} is not below {around}"),
+            Self::Gzip(error) => error.fmt(f),
+            Self::NestedContainer => f.write_str("container inside a container or copy"),
+            Self::NestedCopy => f.write_str("copy inside a copy"),
+        }
+    }
+}
+
+impl std::error::Error for PackError {}
+
+impl From<ContainerError> for PackError {
+    fn from(error: ContainerError) -> Self {
+        Self::Container(error)
+    }
+}
+
+impl From<DecodeError> for PackError {
+    fn from(error: DecodeError) -> Self {
+        Self::Container(error.into())
+    }
+}
+
+impl From<GzipError> for PackError {
+    fn from(error: GzipError) -> Self {
+        Self::Gzip(error)
+    }
+}
+
+/// Opens the container, the copies and the gzip of one packet: all of it, or nothing.
+///
+/// # Errors
+/// The first fault found.
+// req: S40, S42, S44, S49, S51
+pub fn flatten(outer: Message, limits: Limits) -> Result<Flat, PackError> {
+    let mut inflated_left = limits.inflated_max;
+    let outer = inflate(outer, &mut inflated_left)?;
+    if outer.object_id() != CONTAINER_ID {
+        let items = vec![open(outer, &mut inflated_left)?];
+        return Ok(Flat { is_container: false, items });
+    }
+    let inside = read_container(&outer.body)?;
+    let items = inside.into_iter().map(|message| {
+        check_below(message.id, outer.id)?;
+        open(message, &mut inflated_left)
+    });
+    Ok(Flat { is_container: true, items: items.collect::<Result<_, _>>()? })
+}
+
+/// Unwraps one message. The loop ends: a copy is opened once, and gzip never holds gzip.
+fn open(mut message: Message, inflated_left: &mut usize) -> Result<Item, PackError> {
+    let mut copied_by = None;
+    loop {
+        message = inflate(message, inflated_left)?;
+        match message.object_id() {
+            CONTAINER_ID => return Err(PackError::NestedContainer),
+            MSG_COPY_ID if copied_by.is_some() => return Err(PackError::NestedCopy),
+            MSG_COPY_ID => {
+                let original = read_copy(&message.body)?;
+                check_below(original.id, message.id)?;
+                copied_by = Some((message.id, message.seqno));
+                message = original;
+            }
+            _ => return Ok(Item { message, copied_by }),
+        }
+    }
+}
+
+fn inflate(message: Message, inflated_left: &mut usize) -> Result<Message, PackError> {
+    if message.object_id() != GZIP_PACKED_ID {
+        return Ok(message);
+    }
+    let body = gzip::unpack(&message.body, *inflated_left)?;
+    *inflated_left -= body.len();
+    Ok(Message { body, ..message })
+}
+
+fn read_copy(object: &Bytes) -> Result<Message, PackError> {
+    let mut input = Reader::shared(object);
+    for expected in [MSG_COPY_ID, MESSAGE_ID] {
+        match input.u32()? {
+            id if id == expected => (),
+            id => return Err(DecodeError::UnknownConstructor { id }.into()),
+        }
+    }
+    Ok(container::read_message(object, &mut input)?)
+}
+
+fn check_below(id: MsgId, around: MsgId) -> Result<(), PackError> {
+    if id < around { Ok(()) } else { Err(PackError::IdNotBelow { id, around }) }
+}

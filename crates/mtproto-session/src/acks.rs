@@ -1,0 +1,142 @@
+//! What we owe the peer acknowledgements for.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use mtproto_tl::MsgId;
+
+/// The most ids in one `msgs_ack`, and in the other lists of ids.
+// req: S13, S47
+pub const IDS_MAX: usize = 8192;
+
+/// The most ids that wait to be acknowledged. Beyond it the oldest is forgotten: its message comes
+/// again and is acknowledged then.
+pub const ACK_QUEUE_MAX: usize = 2 * IDS_MAX;
+
+/// Ids we owe the peer an acknowledgement for, oldest first.
+#[derive(Debug)]
+pub struct AckQueue {
+    owed: VecDeque<MsgId>,
+    due: Option<Instant>,
+    delay: Duration,
+    batch: usize,
+}
+
+impl AckQueue {
+    /// A queue whose ids leave alone after `delay`, or at once when there are `batch` of them.
+    #[must_use]
+    pub fn new(delay: Duration, batch: usize) -> Self {
+        Self { owed: VecDeque::new(), due: None, delay, batch }
+    }
+
+    /// Records that `id` must be acknowledged within the delay.
+    pub fn owe(&mut self, id: MsgId, now: Instant) {
+        let delay = if self.owed.len() + 1 < self.batch { self.delay } else { Duration::ZERO };
+        self.owe_by(id, now + delay);
+    }
+
+    /// Records that `id` must be acknowledged with the next drain: the peer asks by repeating itself.
+    pub fn owe_at_once(&mut self, id: MsgId, now: Instant) {
+        self.owe_by(id, now);
+    }
+
+    /// Takes `id` off the list: something else has acknowledged it.
+    pub fn settle(&mut self, id: MsgId) {
+        // Answers come about in the order of their queries, so this looks at few.
+        if let Some(index) = self.owed.iter().position(|owed| *owed == id) {
+            self.owed.remove(index);
+        }
+        if self.owed.is_empty() {
+            self.due = None;
+        }
+    }
+
+    /// Takes up to [`IDS_MAX`] ids for a packet about to leave.
+    // req: S13, S47
+    pub fn take(&mut self) -> Vec<MsgId> {
+        let taken = self.owed.drain(..self.owed.len().min(IDS_MAX)).collect();
+        if self.owed.is_empty() {
+            self.due = None;
+        }
+        taken
+    }
+
+    /// Bytes that the body of the next `msgs_ack` takes.
+    #[must_use]
+    pub fn next_len(&self) -> usize {
+        12 + 8 * self.owed.len().min(IDS_MAX)
+    }
+
+    /// When the most pressing id must be on the wire.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether nothing is owed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Forgets everything: the session that it was about is no more.
+    pub fn clear(&mut self) {
+        self.owed.clear();
+        self.due = None;
+    }
+
+    fn owe_by(&mut self, id: MsgId, due: Instant) {
+        if self.owed.len() >= ACK_QUEUE_MAX {
+            self.owed.pop_front();
+        }
+        self.owed.push_back(id);
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_time::start;
+
+    const DELAY: Duration = Duration::from_secs(10);
+
+    fn queue() -> AckQueue {
+        AckQueue::new(DELAY, 3)
+    }
+
+    #[test]
+    fn an_id_leaves_after_the_delay_or_with_a_full_batch() {
+        let (mut acks, now) = (queue(), start());
+        acks.owe(MsgId(1), now);
+        acks.owe(MsgId(5), now + DELAY / 2);
+        assert_eq!(acks.deadline(), Some(now + DELAY));
+        acks.owe(MsgId(9), now + DELAY / 2);
+        assert_eq!(acks.deadline(), Some(now + DELAY / 2));
+        assert_eq!(acks.take(), [MsgId(1), MsgId(5), MsgId(9)]);
+        assert_eq!((acks.deadline(), acks.is_empty()), (None, true));
+    }
+
+    #[test]
+    fn what_was_acknowledged_otherwise_is_not_owed() {
+        let (mut acks, now) = (queue(), start());
+        acks.owe(MsgId(4), now);
+        acks.settle(MsgId(8));
+        assert_eq!(acks.deadline(), Some(now + DELAY));
+        acks.settle(MsgId(4));
+        assert_eq!((acks.take(), acks.deadline()), (vec![], None));
+    }
+
+    // req: S13, S47
+    #[test]
+    fn a_list_ends_at_its_limit_and_the_queue_at_its_own() {
+        let (mut acks, now) = (queue(), start());
+        for id in 0..=ACK_QUEUE_MAX as u64 {
+            acks.owe(MsgId(id), now);
+        }
+        assert_eq!(acks.take().first(), Some(&MsgId(1)));
+        assert_eq!(acks.deadline(), Some(now));
+        assert_eq!(acks.take().len(), IDS_MAX);
+        assert!(acks.is_empty());
+    }
+}

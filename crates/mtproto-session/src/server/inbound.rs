@@ -1,0 +1,122 @@
+//! What a client's message asks of the server.
+
+use bytes::Bytes;
+use mtproto_pack::Message;
+use mtproto_tl::functions::{
+    DestroyAuthKey, DestroySession, GetFutureSalts, Ping, PingDelayDisconnect, RpcDropAnswer,
+};
+use mtproto_tl::types::{
+    BadMsgNotification, BadServerSalt, HttpWait, MsgResendAnsReq, MsgResendReq, MsgsAck,
+    MsgsAllInfo, MsgsStateInfo, MsgsStateReq, Pong,
+};
+use mtproto_tl::{Constructor, Decode, DecodeError, MsgId, Reader, SessionId};
+
+use crate::IDS_MAX;
+
+/// A message of a client, understood. Ids of the client's own messages and ids of ours look alike: what
+/// is not known is ignored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Inbound {
+    /// `msgs_ack`.
+    Acks(Vec<MsgId>),
+    /// `destroy_auth_key`.
+    DestroyAuthKey,
+    /// `destroy_session`.
+    DestroySession(SessionId),
+    /// `rpc_drop_answer`.
+    DropAnswer(MsgId),
+    /// `get_future_salts`.
+    FutureSalts {
+        /// How many.
+        count: i32,
+    },
+    /// `http_wait`.
+    HttpWait,
+    /// `bad_msg_notification`, `msgs_state_info` and `pong`: a server of ours asks for none of them.
+    Ignored,
+    /// `ping` and `ping_delay_disconnect`.
+    Ping {
+        /// Its id.
+        ping_id: i64,
+        /// Seconds until the link is to be closed.
+        disconnect_delay: Option<i32>,
+    },
+    /// Anything else is a query.
+    Query(Bytes),
+    /// `msg_resend_req`.
+    Resend(Vec<MsgId>),
+    /// `msg_resend_ans_req`: the ids are of queries.
+    ResendAnswers(Vec<MsgId>),
+    /// `msgs_all_info`.
+    States(Vec<MsgId>, Bytes),
+    /// `msgs_state_req`.
+    StateRequest(Vec<MsgId>),
+}
+
+impl Inbound {
+    /// Reads a message. Filler behind a service message is ignored.
+    ///
+    /// # Errors
+    /// When the rest of a service message is not what its number promises.
+    pub(super) fn read(message: &Message) -> Result<Self, DecodeError> {
+        let body = &message.body;
+        Ok(match message.object_id() {
+            MsgsAck::ID => Self::Acks(ids(read::<MsgsAck>(body)?.msg_ids)?),
+            MsgsStateReq::ID => Self::StateRequest(ids(read::<MsgsStateReq>(body)?.msg_ids)?),
+            MsgResendReq::ID => Self::Resend(ids(read::<MsgResendReq>(body)?.msg_ids)?),
+            MsgResendAnsReq::ID => {
+                Self::ResendAnswers(ids(read::<MsgResendAnsReq>(body)?.msg_ids)?)
+            }
+            MsgsAllInfo::ID => {
+                let states = read::<MsgsAllInfo>(body)?;
+                Self::States(ids(states.msg_ids)?, states.info)
+            }
+            Ping::ID => Self::Ping { ping_id: read::<Ping>(body)?.ping_id, disconnect_delay: None },
+            PingDelayDisconnect::ID => {
+                let ping = read::<PingDelayDisconnect>(body)?;
+                Self::Ping { ping_id: ping.ping_id, disconnect_delay: Some(ping.disconnect_delay) }
+            }
+            GetFutureSalts::ID => Self::FutureSalts { count: read::<GetFutureSalts>(body)?.num },
+            RpcDropAnswer::ID => Self::DropAnswer(read::<RpcDropAnswer>(body)?.req_msg_id),
+            DestroySession::ID => Self::DestroySession(read::<DestroySession>(body)?.session_id),
+            DestroyAuthKey::ID => Self::DestroyAuthKey,
+            HttpWait::ID => {
+                read::<HttpWait>(body)?;
+                Self::HttpWait
+            }
+            Pong::ID | BadMsgNotification::ID | BadServerSalt::ID | MsgsStateInfo::ID => {
+                Self::Ignored
+            }
+            _ => Self::Query(body.clone()),
+        })
+    }
+
+    /// What is wrong with the parity of its seqno, if anything.
+    pub(super) fn wants_content_related(&self) -> Option<bool> {
+        match self {
+            Self::Query(_) => Some(true),
+            Self::Acks(_) => Some(false),
+            Self::DestroyAuthKey
+            | Self::DestroySession(_)
+            | Self::DropAnswer(_)
+            | Self::FutureSalts { .. }
+            | Self::HttpWait
+            | Self::Ignored
+            | Self::Ping { .. }
+            | Self::Resend(_)
+            | Self::ResendAnswers(_)
+            | Self::States(..)
+            | Self::StateRequest(_) => None,
+        }
+    }
+}
+
+fn read<T: Decode>(body: &Bytes) -> Result<T, DecodeError> {
+    T::decode(&mut Reader::shared(body))
+}
+
+// req: S13, S47
+fn ids(ids: Vec<MsgId>) -> Result<Vec<MsgId>, DecodeError> {
+    let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    if ids.len() > IDS_MAX { Err(DecodeError::BadCount { count }) } else { Ok(ids) }
+}

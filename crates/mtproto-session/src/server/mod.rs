@@ -1,0 +1,334 @@
+//! The server's side of one session.
+//!
+//! Packets come in through [`ServerSession::handle_message`]; what they ask of the application and of
+//! the auth key comes out as [`ServerOutput`], and so do the packets that answer them. A link joins the
+//! session with its first message that is not a duplicate, so a packet that was recorded and sent again
+//! by somebody else never draws the answers to itself.
+
+mod checks;
+mod inbound;
+mod links;
+mod notices;
+mod outbox;
+mod output;
+mod rpc;
+mod send;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mtproto_pack::{INFLATED_MAX, Message, gzip};
+use mtproto_tl::{Author, MsgId, Salt, SessionId};
+
+use crate::{
+    AckQueue, Arrival, Fault, IDS_MAX, Inbox, LinkId, Misuse, MsgIds, MsgState, SaltSchedule,
+    Seqnos, ServerClock,
+};
+use checks::{Accepted, Received, Refusal};
+pub use checks::{MSG_ID_FUTURE_MAX, MSG_ID_PAST_MAX};
+use links::Links;
+pub use links::{DISCONNECT_DELAY_MAX, LINKS_MAX};
+use notices::Notices;
+pub use notices::{NOTICES_BYTES_MAX, NOTICES_MAX};
+use outbox::Outbox;
+pub use outbox::{OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, SENDS_MAX};
+pub use output::{
+    Control, KeyDestroyed, Request, RpcReply, ServerCloseReason, ServerOutput, Ticket,
+};
+use rpc::Requests;
+pub use rpc::{DETAILED_LEN_MIN, RUNNING_MAX};
+
+/// How many ids a server remembers per session: those of all that a client has in flight and of the
+/// containers and acknowledgements between them.
+pub const SERVER_INBOX_IDS_MAX: usize = 2048;
+
+/// How long a query goes without an acknowledgement when its answer takes longer.
+pub const SERVER_ACK_DELAY: Duration = Duration::from_millis(1500);
+
+/// What a server tolerates.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Strictness {
+    /// What living clients are known to do wrong: seqnos of the wrong parity or order, and `http_wait`
+    /// where there is no HTTP.
+    #[default]
+    Lenient,
+    /// Nothing.
+    Strict,
+}
+
+/// What a server's sessions have in common.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ServerSessionConfig {
+    /// What is tolerated.
+    pub strictness: Strictness,
+    /// How long a query goes without an acknowledgement when its answer takes longer.
+    pub ack_delay: Duration,
+    /// Answers and pushes of at least so many bytes are packed where that saves; `None`: never.
+    pub gzip_len_min: Option<usize>,
+    /// What may come out of the gzip of one packet, in bytes.
+    pub inflated_max: usize,
+}
+
+impl Default for ServerSessionConfig {
+    fn default() -> Self {
+        Self {
+            strictness: Strictness::Lenient,
+            ack_delay: SERVER_ACK_DELAY,
+            gzip_len_min: Some(4096),
+            inflated_max: INFLATED_MAX,
+        }
+    }
+}
+
+/// The server's side of one session.
+#[derive(Debug)]
+pub struct ServerSession {
+    config: Arc<ServerSessionConfig>,
+    salts: SaltSchedule,
+    session_id: SessionId,
+    unique_id: u64,
+    clock: ServerClock,
+    now: Instant,
+    ids: MsgIds,
+    seqnos: Seqnos,
+    inbox: Inbox,
+    acks: AckQueue,
+    outbox: Outbox,
+    notices: Notices,
+    requests: Requests,
+    links: Links,
+    /// The lowest id that the client was told about by `new_session_created`.
+    first_msg_id: Option<MsgId>,
+    outputs: VecDeque<ServerOutput>,
+}
+
+impl ServerSession {
+    /// A session that no message has reached yet. `unique_id` is random, new for every session.
+    // req: S36
+    #[must_use]
+    pub fn new(
+        config: Arc<ServerSessionConfig>,
+        salts: SaltSchedule,
+        session_id: SessionId,
+        unique_id: u64,
+        clock: ServerClock,
+        now: Instant,
+    ) -> Self {
+        Self {
+            acks: AckQueue::new(config.ack_delay, IDS_MAX),
+            config,
+            salts,
+            session_id,
+            unique_id,
+            clock,
+            now,
+            ids: MsgIds::default(),
+            seqnos: Seqnos::default(),
+            inbox: Inbox::new(SERVER_INBOX_IDS_MAX),
+            outbox: Outbox::default(),
+            notices: Notices::default(),
+            requests: Requests::default(),
+            links: Links::default(),
+            first_msg_id: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Sends an object that answers nothing, such as an update, and keeps it until it is acknowledged.
+    ///
+    /// # Errors
+    /// `QueueFull` if the queue is full of messages that have not been sent even once; `TooLong` if it
+    /// cannot hold the object at all; `BadObject`.
+    // req: S55, S93, S94
+    pub fn push(&mut self, object: Bytes, now: Instant) -> Result<MsgId, Misuse> {
+        self.now = now;
+        if object.is_empty() || object.len() % 4 != 0 {
+            return Err(Misuse::BadObject { len: object.len() });
+        }
+        let body = self.pack(object);
+        if !Outbox::can_hold(body.len()) {
+            return Err(Misuse::TooLong { len: body.len(), max: OUTBOX_BYTES_MAX });
+        }
+        while !self.outbox.has_room(body.len()) {
+            let forgotten = self.outbox.forget_sent().ok_or(Misuse::QueueFull)?;
+            self.forget_answer(forgotten.answers);
+        }
+        Ok(self.queue(body, Author::ServerNotice, None))
+    }
+
+    /// Forgets the oldest of what is queued until at least `bytes` are free; returns how many are. For
+    /// a caller whose memory is short.
+    // req: S100
+    pub fn shed(&mut self, bytes: usize, now: Instant) -> usize {
+        self.now = now;
+        let before = self.outbox.bytes();
+        while before - self.outbox.bytes() < bytes {
+            let Some(forgotten) = self.outbox.forget_oldest() else { break };
+            self.forget_answer(forgotten.answers);
+        }
+        before - self.outbox.bytes()
+    }
+
+    /// Takes a decrypted packet that came over `link`.
+    ///
+    /// # Errors
+    /// `SessionIdZero`: the link must close. A message that is only refused is no error; the client is
+    /// told, and may send it again.
+    pub fn handle_message(
+        &mut self,
+        link: LinkId,
+        header_salt: Salt,
+        message: Message,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        self.now = now;
+        if self.session_id == SessionId(0) {
+            return Err(Fault::SessionIdZero);
+        }
+        match self.check(header_salt, message) {
+            Ok(accepted) => self.apply(link, accepted),
+            Err(refusal) => self.refuse(link, refusal),
+        }
+        Ok(())
+    }
+
+    /// A link is gone. What went to it without being acknowledged goes to the newest of the others, or
+    /// waits for the next.
+    // req: S5, S94
+    pub fn link_detached(&mut self, link: LinkId, now: Instant) {
+        self.now = now;
+        self.links.detach(link);
+        self.notices.forget_link(link);
+        self.outbox.link_detached(link);
+    }
+
+    /// The moment that `Wait` named has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        // req: S99
+        while let Some(forgotten) = self.outbox.forget_expired(now) {
+            self.forget_answer(forgotten.answers);
+        }
+        // req: S29
+        while let Some(link) = self.links.take_overdue(now) {
+            let reason = ServerCloseReason::PingDelay;
+            self.outputs.push_back(ServerOutput::Close { link, reason });
+        }
+    }
+
+    /// What is to be done next. Call it until it says `Wait`.
+    pub fn poll_output(&mut self) -> ServerOutput {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        match self.next_packet() {
+            Some(outgoing) => ServerOutput::Send(outgoing),
+            None => ServerOutput::Wait(self.deadline()),
+        }
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn session_id(&self) -> SessionId {
+        self.session_id
+    }
+
+    /// Whether a message has been accepted. A session that only ever refused may be forgotten at once.
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        self.first_msg_id.is_some()
+    }
+
+    /// Whether a link is attached.
+    #[must_use]
+    pub fn has_link(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// How many messages wait to be acknowledged.
+    #[must_use]
+    pub fn queued_messages(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// How many bytes wait to be acknowledged.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.outbox.bytes()
+    }
+
+    /// How many queries are being carried out.
+    #[must_use]
+    pub fn running_requests(&self) -> usize {
+        self.requests.running()
+    }
+
+    /// Applies a packet: every message of it that is new.
+    // req: S40
+    fn apply(&mut self, link: LinkId, packet: Accepted) {
+        let is_new = |message: &&Received| self.inbox.arrival(message.id) == Arrival::New;
+        let lowest_new = packet.messages.iter().filter(is_new).map(|message| message.id).min();
+        // A container is always new, whatever is in it.
+        let is_fresh = packet.container.is_some() || lowest_new.is_some();
+        // A lone duplicate may come from anybody who recorded it, but then nobody else is there.
+        if (is_fresh || self.links.is_empty()) && self.links.attach(link) {
+            self.outbox.link_attached();
+        }
+        let container = packet.container.map(|(id, _)| id);
+        self.announce(lowest_new.or(container));
+        if let Some((id, seqno)) = packet.container {
+            self.inbox.insert(id, seqno, MsgState::NO_ACK);
+        }
+        for message in packet.messages {
+            match self.inbox.arrival(message.id) {
+                Arrival::New => self.accept(link, message),
+                Arrival::Duplicate(state) => self.repeat(link, &message, state),
+                Arrival::TooOld => {
+                    let Received { id, seqno, .. } = message;
+                    self.refuse(link, Refusal { id, seqno, reason: crate::BadMsg::TooOld });
+                }
+            }
+        }
+    }
+
+    /// Tells the client that the session is new, or that it begins earlier than was said.
+    // req: S33, S34, S35
+    fn announce(&mut self, lowest: Option<MsgId>) {
+        let Some(lowest) = lowest else { return };
+        if self.first_msg_id.is_none_or(|first| lowest < first) {
+            self.first_msg_id = Some(lowest);
+            self.queue_new_session(lowest);
+        }
+    }
+
+    fn accept(&mut self, link: LinkId, message: Received) {
+        self.inbox.insert(message.id, message.seqno, message.state());
+        if let Some((copy, seqno)) = message.copied_by
+            && self.inbox.arrival(copy) == Arrival::New
+        {
+            self.inbox.insert(copy, seqno, MsgState::NO_ACK);
+        }
+        self.act(link, message);
+    }
+
+    /// Packs an object if it is long and that saves.
+    fn pack(&self, object: Bytes) -> Bytes {
+        match self.config.gzip_len_min {
+            Some(len_min) if object.len() >= len_min => gzip::pack(&object).unwrap_or(object),
+            Some(_) | None => object,
+        }
+    }
+
+    /// Puts a content-related message into the queue, which must have room.
+    fn queue(&mut self, body: Bytes, author: Author, answers: Option<MsgId>) -> MsgId {
+        let id = self.ids.issue(self.clock.now(self.now), author);
+        let message = Message { id, seqno: self.seqnos.content_related(), body };
+        self.outbox.push(message, answers, self.now);
+        id
+    }
+}

@@ -1,0 +1,190 @@
+//! What a server session has to say and keeps until it is acknowledged.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use mtproto_pack::Message;
+use mtproto_tl::MsgId;
+
+use crate::LinkId;
+
+/// The most messages that wait for acknowledgement.
+// req: S99
+pub const OUTBOX_MESSAGES_MAX: usize = 1000;
+
+/// The most bytes that wait for acknowledgement.
+// req: S99
+pub const OUTBOX_BYTES_MAX: usize = 4 << 20;
+
+/// How long a message waits before it is forgotten.
+// req: S99
+pub const OUTBOX_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// How often a message is sent unasked, once a link. A client that never acknowledges what came inside a
+/// container costs no more; one that asks, or repeats its query, gets the message still.
+pub const SENDS_MAX: u8 = 5;
+
+/// Content-related messages, oldest first, from the moment they exist until they are acknowledged.
+// req: S94
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// Ascending by id, and so by age.
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// Those that wait to be written to a link.
+    ready: VecDeque<MsgId>,
+}
+
+/// A message in the queue.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) message: Message,
+    /// The query that it answers.
+    pub(super) answers: Option<MsgId>,
+    queued: Instant,
+    /// The link it goes or went to; `None` leaves that to the moment of sending.
+    link: Option<LinkId>,
+    is_ready: bool,
+    sends: u8,
+}
+
+impl Outbox {
+    /// Queues a message with the highest id so far.
+    pub(super) fn push(&mut self, message: Message, answers: Option<MsgId>, now: Instant) {
+        debug_assert!(self.entries.back().is_none_or(|last| last.message.id < message.id));
+        self.bytes += message.body.len();
+        self.ready.push_back(message.id);
+        let entry = Entry { message, answers, queued: now, link: None, is_ready: true, sends: 0 };
+        self.entries.push_back(entry);
+    }
+
+    /// Whether a message of `len` bytes fits.
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        self.entries.len() < OUTBOX_MESSAGES_MAX && self.bytes + len <= OUTBOX_BYTES_MAX
+    }
+
+    /// Whether a message of `len` bytes can fit at all.
+    pub(super) fn can_hold(len: usize) -> bool {
+        len <= OUTBOX_BYTES_MAX
+    }
+
+    /// Forgets the oldest message that was sent and is only waiting to be acknowledged.
+    pub(super) fn forget_sent(&mut self) -> Option<Entry> {
+        let index = self.entries.iter().position(|entry| !entry.is_ready)?;
+        self.remove_at(index)
+    }
+
+    /// Forgets the oldest message.
+    pub(super) fn forget_oldest(&mut self) -> Option<Entry> {
+        self.remove_at(0)
+    }
+
+    /// Forgets the oldest message if it has waited too long.
+    pub(super) fn forget_expired(&mut self, now: Instant) -> Option<Entry> {
+        if self.expiry()? <= now { self.forget_oldest() } else { None }
+    }
+
+    /// When the oldest message will have waited too long.
+    pub(super) fn expiry(&self) -> Option<Instant> {
+        self.entries.front().map(|oldest| oldest.queued + OUTBOX_AGE_MAX)
+    }
+
+    /// Takes a message out: it was acknowledged, or its answer is not wanted.
+    pub(super) fn remove(&mut self, id: MsgId) -> Option<Entry> {
+        let index = self.find(id)?;
+        self.remove_at(index)
+    }
+
+    pub(super) fn get(&self, id: MsgId) -> Option<&Entry> {
+        self.entries.get(self.find(id)?)
+    }
+
+    /// Sends a message again, over `link`, because the client asked.
+    pub(super) fn send_again(&mut self, id: MsgId, link: LinkId) {
+        if let Some(entry) = self.find(id).and_then(|index| self.entries.get_mut(index)) {
+            entry.link = Some(link);
+            if !entry.is_ready {
+                entry.is_ready = true;
+                self.ready.push_front(id);
+            }
+        }
+    }
+
+    /// Sends everything again that no link is known to have delivered: a new link is there.
+    // req: S5
+    pub(super) fn link_attached(&mut self) {
+        self.make_ready(|_| true);
+    }
+
+    /// Sends again what went to `link`, which is lost.
+    pub(super) fn link_detached(&mut self, link: LinkId) {
+        self.make_ready(|entry| entry.link == Some(link));
+        for entry in &mut self.entries {
+            entry.link = entry.link.filter(|used| *used != link);
+        }
+    }
+
+    /// The link that the next message is for; `newest` if it may go anywhere.
+    pub(super) fn next_link(&self, newest: Option<LinkId>) -> Option<LinkId> {
+        let entry = self.get(*self.ready.front()?)?;
+        if entry.is_ready && entry.sends > 0 {
+            entry.link.or(newest)
+        } else {
+            newest.or(entry.link)
+        }
+    }
+
+    /// Takes the next message that is ready and satisfies `fits`, as sent over `link`. The flag tells
+    /// whether it was sent before.
+    pub(super) fn send_next(
+        &mut self,
+        link: LinkId,
+        fits: impl FnOnce(&Message) -> bool,
+    ) -> Option<(Message, bool)> {
+        let index = self.find(*self.ready.front()?)?;
+        let entry = self.entries.get_mut(index)?;
+        if !fits(&entry.message) {
+            return None;
+        }
+        self.ready.pop_front();
+        let sent_before = entry.sends > 0;
+        entry.is_ready = false;
+        entry.link = Some(link);
+        entry.sends = entry.sends.saturating_add(1);
+        Some((entry.message.clone(), sent_before))
+    }
+
+    /// How many messages wait.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many bytes wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn make_ready(&mut self, chosen: impl Fn(&Entry) -> bool) {
+        for entry in &mut self.entries {
+            if chosen(entry) && !entry.is_ready && entry.sends < SENDS_MAX {
+                entry.is_ready = true;
+                entry.link = None;
+            }
+        }
+        let ready = self.entries.iter().filter(|entry| entry.is_ready);
+        self.ready = ready.map(|entry| entry.message.id).collect();
+    }
+
+    fn find(&self, id: MsgId) -> Option<usize> {
+        self.entries.binary_search_by_key(&id, |entry| entry.message.id).ok()
+    }
+
+    fn remove_at(&mut self, index: usize) -> Option<Entry> {
+        let entry = self.entries.remove(index)?;
+        self.bytes -= entry.message.body.len();
+        if entry.is_ready {
+            self.ready.retain(|id| *id != entry.message.id);
+        }
+        Some(entry)
+    }
+}

@@ -1,0 +1,265 @@
+//! Queries from the moment they are received until their answer is acknowledged.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bytes::Bytes;
+use mtproto_pack::{DropAnswer, RpcError, RpcResult, object_id, wrappers};
+use mtproto_tl::functions::auth::BindTempAuthKey;
+use mtproto_tl::{Author, Constructor, Decode, Encode, MsgId, types};
+
+use super::checks::{Received, Refusal};
+use super::inbound::Inbound;
+use super::outbox::Outbox;
+use super::{Control, Request, RpcReply, ServerOutput, ServerSession};
+use crate::{BadMsg, LinkId, MsgState};
+
+/// The most queries of one session that are carried out at a time. Further ones are answered with
+/// `420 FLOOD_WAIT_1`.
+pub const RUNNING_MAX: usize = 2048;
+
+/// The length in bytes from which an answer to a repeated query is not sent again, only described: the
+/// client asks for it unless it has it.
+// req: S19
+pub const DETAILED_LEN_MIN: usize = 4096;
+
+/// Queries that are being carried out, or whose answer is in the queue.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    progress: BTreeMap<MsgId, Progress>,
+    running: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Progress {
+    Running { dropped: bool },
+    Answered { answer: MsgId },
+}
+
+impl Requests {
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+
+    fn start(&mut self, request: MsgId) {
+        self.progress.insert(request, Progress::Running { dropped: false });
+        self.running += 1;
+    }
+
+    /// Ends a running query; returns whether its answer was cancelled, `None` if it does not run.
+    fn finish(&mut self, request: MsgId) -> Option<bool> {
+        match self.progress.get(&request)? {
+            Progress::Running { dropped } => {
+                let dropped = *dropped;
+                self.progress.remove(&request);
+                self.running -= 1;
+                Some(dropped)
+            }
+            Progress::Answered { .. } => None,
+        }
+    }
+
+    fn answered(&mut self, request: MsgId, answer: MsgId) {
+        self.progress.insert(request, Progress::Answered { answer });
+    }
+
+    /// Forgets a query whose answer is no longer in the queue.
+    fn forget(&mut self, request: MsgId) {
+        self.progress.remove(&request);
+    }
+
+    fn answer_of(&self, request: MsgId) -> Option<MsgId> {
+        match self.progress.get(&request)? {
+            Progress::Answered { answer } => Some(*answer),
+            Progress::Running { .. } => None,
+        }
+    }
+}
+
+impl ServerSession {
+    /// Gives the outcome of a query. If the query was cancelled, or the session forgot it, the outcome
+    /// is dropped.
+    // req: S1, S2, S8, S55
+    pub fn answer(&mut self, request: MsgId, reply: RpcReply, now: Instant) {
+        self.now = now;
+        let Some(dropped) = self.requests.finish(request) else { return };
+        let result = match reply {
+            _ if dropped => DropAnswer::DroppedRunning.to_bytes(),
+            RpcReply::Err(error) => error.to_bytes(),
+            RpcReply::Ok(object) if object.is_empty() || object.len() % 4 != 0 => {
+                RpcError::new(500, "ANSWER_INVALID").to_bytes()
+            }
+            RpcReply::Ok(object) => self.pack(object),
+        };
+        self.queue_answer(request, result);
+    }
+
+    /// Hands a query to the application.
+    pub(super) fn start(&mut self, link: LinkId, id: MsgId, body: Bytes) {
+        if self.requests.running() >= RUNNING_MAX {
+            let refusal = RpcError::new(420, "FLOOD_WAIT_1").to_bytes();
+            return self.queue_answer(id, refusal);
+        }
+        self.requests.start(id);
+        let wrapped = body;
+        // A query in wrappers that nobody can open is the application's to refuse.
+        let inner = wrappers::strip(&wrapped, self.config.inflated_max).unwrap_or_else(|_| {
+            wrappers::Unwrapped { query: wrapped.clone(), ..wrappers::Unwrapped::default() }
+        });
+        let wrappers::Unwrapped { query, after, layer, without_updates } = inner;
+        // req: S113
+        if object_id(&query) == BindTempAuthKey::ID {
+            return match BindTempAuthKey::from_bytes(&query) {
+                Ok(query) => {
+                    let control = Control::BindTempAuthKey { request: id, link, query };
+                    self.outputs.push_back(ServerOutput::Control(control));
+                }
+                Err(_) => {
+                    let error = RpcError::new(400, "ENCRYPTED_MESSAGE_INVALID");
+                    self.answer(id, RpcReply::Err(error), self.now);
+                }
+            };
+        }
+        let request = Request { id, link, query, wrapped, after, layer, without_updates };
+        self.outputs.push_back(ServerOutput::Request(request));
+    }
+
+    /// Answers `rpc_drop_answer`, as what is known of the query demands.
+    // req: S7, S8, S9, S10, S11
+    pub(super) fn drop_answer(&mut self, id: MsgId, request: MsgId) {
+        let answer = match self.requests.progress.get_mut(&request) {
+            None => DropAnswer::Unknown,
+            Some(Progress::Running { dropped }) => {
+                *dropped = true;
+                DropAnswer::DroppedRunning
+            }
+            Some(Progress::Answered { answer }) => {
+                let answer = *answer;
+                self.requests.forget(request);
+                match self.outbox.remove(answer) {
+                    None => DropAnswer::Unknown,
+                    Some(entry) => DropAnswer::Dropped {
+                        msg_id: answer,
+                        seqno: entry.message.seqno,
+                        bytes: u32::try_from(entry.message.body.len()).unwrap_or(u32::MAX),
+                    },
+                }
+            }
+        };
+        if answer != DropAnswer::Unknown {
+            self.acks.settle(request);
+            self.inbox.mark(request, MsgState::ACKED);
+        }
+        self.queue_answer(id, answer.to_bytes());
+    }
+
+    /// Handles a message that was received before. It is never carried out again.
+    // req: S97
+    pub(super) fn repeat(&mut self, link: LinkId, message: &Received, state: MsgState) {
+        let Received { id, seqno, copied_by, .. } = *message;
+        if state == MsgState::UNKNOWN {
+            return self.refuse(link, Refusal { id, seqno, reason: BadMsg::TooOld });
+        }
+        // req: S50
+        if let Some((copy, copy_seqno)) = copied_by {
+            if self.inbox.arrival(copy) == crate::Arrival::New {
+                self.inbox.insert(copy, copy_seqno, MsgState::NO_ACK);
+            }
+            self.acks.owe_at_once(copy, self.now);
+        }
+        match self.requests.answer_of(id) {
+            Some(answer) => self.repeat_answer(link, id, answer),
+            // req: S13
+            None if seqno.is_content_related() => self.acks.owe_at_once(id, self.now),
+            None => (),
+        }
+    }
+
+    /// Sends an answer again when it is short, else says that it exists.
+    // req: S19
+    pub(super) fn repeat_answer(&mut self, link: LinkId, request: MsgId, answer: MsgId) {
+        let Some(entry) = self.outbox.get(answer) else { return };
+        let len = entry.message.body.len();
+        if len < DETAILED_LEN_MIN {
+            return self.outbox.send_again(answer, link);
+        }
+        let info = types::MsgDetailedInfo {
+            msg_id: request,
+            answer_msg_id: answer,
+            bytes: i32::try_from(len).unwrap_or(i32::MAX),
+            status: 0,
+        };
+        self.notices.reply(link, &info);
+    }
+
+    /// Sends the answers to these queries again, as far as they are in the queue.
+    // req: S20
+    pub(super) fn resend_answers(&mut self, link: LinkId, requests: &[MsgId]) {
+        for answer in requests.iter().filter_map(|request| self.requests.answer_of(*request)) {
+            self.outbox.send_again(answer, link);
+        }
+    }
+
+    /// The client has this message of ours.
+    // req: S94
+    pub(super) fn acknowledged(&mut self, id: MsgId) {
+        let Some(entry) = self.outbox.remove(id) else { return };
+        if let Some(request) = entry.answers {
+            self.requests.forget(request);
+            self.inbox.mark(request, MsgState::KNOWN);
+        }
+    }
+
+    /// An answer was forgotten before it was acknowledged, so nothing is known of its query any more.
+    // req: S98, S99
+    pub(super) fn forget_answer(&mut self, answers: Option<MsgId>) {
+        if let Some(request) = answers {
+            self.requests.forget(request);
+            self.inbox.forget(request);
+        }
+    }
+
+    /// Queues an `rpc_result`, which is the acknowledgement of its query too.
+    // req: S2, S3
+    fn queue_answer(&mut self, request: MsgId, result: Bytes) {
+        let mut body = RpcResult { req_msg_id: request, result }.to_bytes();
+        if !Outbox::can_hold(body.len()) {
+            let result = RpcError::new(500, "ANSWER_TOO_LONG").to_bytes();
+            body = RpcResult { req_msg_id: request, result }.to_bytes();
+        }
+        self.make_room(body.len());
+        let answer = self.queue(body, Author::ServerReply, Some(request));
+        self.requests.answered(request, answer);
+        self.acks.settle(request);
+        self.inbox.mark(request, MsgState::ACKED | MsgState::ANSWERED);
+    }
+
+    /// Forgets what is oldest, preferably what was sent already.
+    // req: S99
+    pub(super) fn make_room(&mut self, len: usize) {
+        while !self.outbox.has_room(len) {
+            let forgotten = self.outbox.forget_sent().or_else(|| self.outbox.forget_oldest());
+            let Some(forgotten) = forgotten else { return };
+            self.forget_answer(forgotten.answers);
+        }
+    }
+}
+
+/// Whether the reply to a message acknowledges it.
+pub(super) fn is_acknowledged_by_reply(inbound: &Inbound) -> bool {
+    match inbound {
+        Inbound::DestroyAuthKey
+        | Inbound::DestroySession(_)
+        | Inbound::DropAnswer(_)
+        | Inbound::FutureSalts { .. }
+        | Inbound::Ping { .. }
+        | Inbound::StateRequest(_) => true,
+        Inbound::Acks(_)
+        | Inbound::HttpWait
+        | Inbound::Ignored
+        | Inbound::Query(_)
+        | Inbound::Resend(_)
+        | Inbound::ResendAnswers(_)
+        | Inbound::States(..) => false,
+    }
+}

@@ -1,0 +1,73 @@
+//! From what a server session has to say to the packets that say it.
+
+use std::time::Instant;
+
+use mtproto_tl::{Author, Encode, types};
+
+use super::ServerSession;
+use crate::packet::{Packet, STALE_AFTER};
+use crate::{LinkId, MsgState, Outgoing};
+
+impl ServerSession {
+    /// Everything that is ready for one link, as far as it fits into one packet.
+    pub(super) fn next_packet(&mut self) -> Option<Outgoing> {
+        let link = self.next_link()?;
+        let time = self.clock.now(self.now);
+        let mut packet = Packet::default();
+        while let Some((message, sent_before)) =
+            self.outbox.send_next(link, |next| packet.has_room(next.body.len()))
+        {
+            // What was sent before, or waited for a link, never goes alone.
+            let is_stale = message.id.time() < time.before(STALE_AFTER);
+            if sent_before || is_stale {
+                packet.wrap();
+            }
+            packet.push(message);
+        }
+        while let Some(notice) = self.notices.take_next(link, |len| packet.has_room(len)) {
+            packet.push_service(notice.body, notice.author, &mut self.ids, self.seqnos, time);
+        }
+        self.add_acks(link, &mut packet);
+        let seqno = self.seqnos.service();
+        let message = packet.finish(Author::ServerNotice, &mut self.ids, seqno, time)?;
+        let salt = self.salts.current(time);
+        Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack: false })
+    }
+
+    /// When there is something to do without any input.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        // Without a link there is nowhere to send an acknowledgement.
+        let acks = self.links.newest().and(self.acks.deadline());
+        [acks, self.outbox.expiry(), self.links.deadline()].into_iter().flatten().min()
+    }
+
+    fn next_link(&self) -> Option<LinkId> {
+        let newest = self.links.newest();
+        let acks_due = self.acks.deadline().is_some_and(|due| due <= self.now);
+        self.notices
+            .next_link()
+            .or_else(|| self.outbox.next_link(newest))
+            .or_else(|| newest.filter(|_| acks_due))
+    }
+
+    /// What is owed rides along: it leaves with whatever packet leaves.
+    // req: S3, S13, S72
+    fn add_acks(&mut self, link: LinkId, packet: &mut Packet) {
+        let due = self.acks.deadline().is_some_and(|due| due <= self.now);
+        let rides = !packet.is_empty() && packet.has_room(self.acks.next_len());
+        // A link that has only shown a duplicate may be anybody's.
+        if self.acks.is_empty()
+            || !self.links.contains(link)
+            || !(rides || packet.is_empty() && due)
+        {
+            return;
+        }
+        let msg_ids = self.acks.take();
+        for id in &msg_ids {
+            self.inbox.mark(*id, MsgState::ACKED);
+        }
+        let body = types::MsgsAck { msg_ids }.to_bytes();
+        let time = self.clock.now(self.now);
+        packet.push_service(body, Author::ServerNotice, &mut self.ids, self.seqnos, time);
+    }
+}

@@ -1,0 +1,157 @@
+//! What a server session does with each kind of message.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use mtproto_tl::{Author, Encode, MsgId, SessionId, types};
+
+use super::checks::{Received, Refusal};
+use super::inbound::Inbound;
+use super::rpc::is_acknowledged_by_reply;
+use super::{Control, KeyDestroyed, ServerOutput, ServerSession, Ticket};
+use crate::{BadMsg, LinkId, MsgState};
+
+impl ServerSession {
+    /// Tells the client what became of the session that it wanted destroyed.
+    // req: S31
+    pub fn session_destroyed(
+        &mut self,
+        ticket: Ticket,
+        session_id: SessionId,
+        existed: bool,
+        now: Instant,
+    ) {
+        self.now = now;
+        let link = self.reply_link(ticket);
+        if existed {
+            self.notices.reply(link, &types::DestroySessionOk { session_id });
+        } else {
+            self.notices.reply(link, &types::DestroySessionNone { session_id });
+        }
+    }
+
+    /// Tells the client what became of the auth key that it wanted destroyed.
+    // req: S66
+    pub fn auth_key_destroyed(&mut self, ticket: Ticket, outcome: KeyDestroyed, now: Instant) {
+        self.now = now;
+        let link = self.reply_link(ticket);
+        match outcome {
+            KeyDestroyed::Fail => self.notices.reply(link, &types::DestroyAuthKeyFail),
+            KeyDestroyed::None => self.notices.reply(link, &types::DestroyAuthKeyNone),
+            KeyDestroyed::Ok => self.notices.reply(link, &types::DestroyAuthKeyOk),
+        }
+    }
+
+    /// Carries out a message that has not been received before.
+    pub(super) fn act(&mut self, link: LinkId, message: Received) {
+        let Received { id, seqno, inbound, .. } = message;
+        if is_acknowledged_by_reply(&inbound) {
+            self.inbox.mark(id, MsgState::ACKED);
+        } else if seqno.is_content_related() {
+            // req: S13, S95
+            self.acks.owe(id, self.now);
+        }
+        match inbound {
+            Inbound::Acks(ids) => ids.into_iter().for_each(|id| self.acknowledged(id)),
+            Inbound::DestroyAuthKey => {
+                let control = Control::DestroyAuthKey(Ticket { request: id, link });
+                self.outputs.push_back(ServerOutput::Control(control));
+            }
+            Inbound::DestroySession(session_id) => self.destroy_session(id, link, session_id),
+            Inbound::DropAnswer(request) => self.drop_answer(id, request),
+            Inbound::FutureSalts { count } => self.reply_future_salts(link, id, count),
+            // req: S56
+            Inbound::HttpWait | Inbound::Ignored => (),
+            Inbound::Ping { ping_id, disconnect_delay } => {
+                // req: S26, S27, S28
+                self.notices.reply(link, &types::Pong { msg_id: id, ping_id });
+                if let Some(seconds) = disconnect_delay {
+                    self.links.disconnect_after(link, seconds, self.now);
+                }
+            }
+            Inbound::Query(body) => self.start(link, id, body),
+            Inbound::Resend(ids) => self.resend(link, id, &ids),
+            Inbound::ResendAnswers(requests) => self.resend_answers(link, &requests),
+            Inbound::States(ids, states) => self.learn_states(&ids, &states),
+            Inbound::StateRequest(ids) => self.reply_states(link, id, &ids),
+        }
+    }
+
+    /// Tells the client that one message, or one packet, was refused.
+    // req: S14, S15
+    pub(super) fn refuse(&mut self, link: LinkId, refusal: Refusal) {
+        let Refusal { id: bad_msg_id, seqno: bad_msg_seqno, reason } = refusal;
+        let error_code = reason.code();
+        if reason == BadMsg::Salt {
+            let new_server_salt = self.salts.current(self.clock.now(self.now));
+            let notice =
+                types::BadServerSalt { bad_msg_id, bad_msg_seqno, error_code, new_server_salt };
+            self.notices.reply(link, &notice);
+        } else {
+            let notice = types::BadMsgNotification { bad_msg_id, bad_msg_seqno, error_code };
+            self.notices.reply(link, &notice);
+        }
+    }
+
+    // req: S33, S36
+    pub(super) fn queue_new_session(&mut self, first_msg_id: MsgId) {
+        let server_salt = self.salts.current(self.clock.now(self.now));
+        let unique_id = i64::from_le_bytes(self.unique_id.to_le_bytes());
+        let body = types::NewSessionCreated { first_msg_id, unique_id, server_salt }.to_bytes();
+        self.make_room(body.len());
+        self.queue(body, Author::ServerNotice, None);
+    }
+
+    // req: S32
+    fn destroy_session(&mut self, id: MsgId, link: LinkId, session_id: SessionId) {
+        if session_id == self.session_id {
+            self.notices.reply(link, &types::DestroySessionNone { session_id });
+        } else {
+            let ticket = Ticket { request: id, link };
+            let control = Control::DestroySession { ticket, session_id };
+            self.outputs.push_back(ServerOutput::Control(control));
+        }
+    }
+
+    // req: S21, S24, S25
+    fn reply_future_salts(&mut self, link: LinkId, req_msg_id: MsgId, count: i32) {
+        let time = self.clock.now(self.now);
+        let salts = self.salts.future(time, u32::try_from(count).unwrap_or(0));
+        let now = i32::from_le_bytes(time.unix_seconds().to_le_bytes());
+        self.notices.reply(link, &types::FutureSalts { req_msg_id, now, salts });
+    }
+
+    // req: S16, S17
+    fn reply_states(&mut self, link: LinkId, req_msg_id: MsgId, ids: &[MsgId]) {
+        let info: Bytes = ids.iter().map(|id| self.inbox.state(*id).0).collect();
+        self.notices.reply(link, &types::MsgsStateInfo { req_msg_id, info });
+    }
+
+    /// Sends messages again, or says what is known of them if any of them is not in the queue.
+    // req: S20
+    fn resend(&mut self, link: LinkId, req_msg_id: MsgId, ids: &[MsgId]) {
+        if ids.iter().all(|id| self.outbox.get(*id).is_some()) {
+            ids.iter().for_each(|id| self.outbox.send_again(*id, link));
+        } else {
+            self.reply_states(link, req_msg_id, ids);
+        }
+    }
+
+    /// The client says what it knows of our messages.
+    // req: S17, S18
+    fn learn_states(&mut self, ids: &[MsgId], states: &[u8]) {
+        for (id, state) in ids.iter().zip(states) {
+            if MsgState(*state).is_received() {
+                self.acknowledged(*id);
+            }
+        }
+    }
+
+    /// Where a late reply goes: to the link that asked, if it is still there.
+    fn reply_link(&self, ticket: Ticket) -> LinkId {
+        match self.links.newest() {
+            Some(newest) if !self.links.contains(ticket.link) => newest,
+            Some(_) | None => ticket.link,
+        }
+    }
+}
