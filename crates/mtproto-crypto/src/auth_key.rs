@@ -78,13 +78,13 @@ struct Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vectors::{self, array};
+    use crate::vectors::{self, array, number};
 
     #[test]
     fn ids_and_hashes_are_those_of_the_samples() {
         let sample = &vectors::all()["auth_key_sample"];
         let key = AuthKey::new(array(&sample["auth_key"]));
-        assert_eq!(key.id() as i64, sample["auth_key_id_i64"].as_i64().unwrap());
+        assert_eq!(key.id(), number(&sample["auth_key_id_i64"]));
         assert_eq!(key.id().to_le_bytes(), array(&sample["auth_key_id_wire"]));
         assert_eq!(key.aux_hash(), array(&sample["auth_key_aux_hash"]));
 
@@ -94,7 +94,7 @@ mod tests {
 
         let primitives = &vectors::all()["primitives"];
         let key = AuthKey::new(vectors::counting());
-        assert_eq!(key.id() as i64, primitives["auth_key_id_i64"].as_i64().unwrap());
+        assert_eq!(key.id(), number(&primitives["auth_key_id_i64"]));
         assert_eq!(key.aux_hash(), array(&primitives["auth_key_aux_hash"]));
     }
 

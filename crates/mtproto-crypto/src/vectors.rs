@@ -32,6 +32,14 @@ pub(crate) fn array<const N: usize>(field: &Value) -> [u8; N] {
     bytes(field).try_into().unwrap()
 }
 
+/// An integer field, which may be written as a string when it is long.
+pub(crate) fn number(field: &Value) -> u64 {
+    match field.as_str() {
+        Some(digits) => digits.parse::<i128>().unwrap() as u64,
+        None => field.as_u64().unwrap_or_else(|| field.as_i64().unwrap() as u64),
+    }
+}
+
 /// The auth key `00 01 02 .. ff` of many vectors.
 pub(crate) fn counting() -> [u8; 256] {
     core::array::from_fn(|i| i as u8)

@@ -8,15 +8,15 @@ use super::*;
 fn check(messages: &[(IgeKey, Vec<u8>)], encrypt: bool) {
     let mut expected = messages.to_vec();
     for (key, data) in &mut expected {
-        let lane = Lane::new(key.clone(), data);
-        if encrypt { portable::encrypt(lane) } else { portable::decrypt(lane) }
+        let way = if encrypt { portable::encrypt } else { portable::decrypt };
+        way(Lane::new(key.clone(), data));
     }
     let mut actual = messages.to_vec();
     let lanes = actual.iter_mut().map(|(key, data)| Lane::new(key.clone(), data));
     if encrypt {
-        ige_encrypt(lanes)
+        ige_encrypt(lanes);
     } else {
-        ige_decrypt(lanes)
+        ige_decrypt(lanes);
     }
     for (n, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
         assert_eq!(expected.1, actual.1, "message {n} of {}, encrypt: {encrypt}", messages.len());

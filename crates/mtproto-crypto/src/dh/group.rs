@@ -175,13 +175,13 @@ impl fmt::Display for GroupError {
 impl std::error::Error for GroupError {}
 
 /// How far numbers of either side have to stay from 0 and from the prime: 2^1984.
-const MARGIN: U2048 = U2048::ONE.shl_vartime(2048 - 64);
+pub(super) const MARGIN: U2048 = U2048::ONE.shl_vartime(2048 - 64);
 
 /// Rounds of Miller-Rabin with random bases, each of which errs for one composite in four at most.
 const ROUNDS: usize = 16;
 
 /// Whether `g` is a quadratic residue, and so generates the subgroup of prime order.
-fn is_good_generator(prime: &U2048, g: u32) -> bool {
+pub(super) fn is_good_generator(prime: &U2048, g: u32) -> bool {
     match g {
         2 => remainder(prime, 8) == 7,
         3 => remainder(prime, 3) == 2,
@@ -198,7 +198,7 @@ fn remainder(number: &U2048, divisor: u64) -> u64 {
     divisor.map_or(0, |divisor| number.rem_vartime(&divisor).into())
 }
 
-fn is_safe_prime(prime: &U2048, random: &mut dyn SecureRandom) -> bool {
+pub(super) fn is_safe_prime(prime: &U2048, random: &mut dyn SecureRandom) -> bool {
     let options =
         fips::FipsOptions::with_mr_iterations(ROUNDS).with_trial_division_test().with_lucas_test();
     fips::is_prime(&mut Adapter(random), Flavor::Safe, prime, options)

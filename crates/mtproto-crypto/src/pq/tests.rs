@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::random::SeededRandom;
-use crate::vectors;
+use crate::vectors::{self, number};
 
 fn product(p: u32, q: u32) -> u64 {
     u64::from(p) * u64::from(q)
@@ -14,9 +14,8 @@ fn product(p: u32, q: u32) -> u64 {
 #[test]
 fn published_numbers() {
     for vector in vectors::all()["factorization"].as_array().unwrap() {
-        let factor = |name: &str| vector[name].as_u64().unwrap() as u32;
-        let pq = vector["pq"].as_str().unwrap().parse().unwrap();
-        assert_eq!(factorize(pq), Some((factor("p"), factor("q"))));
+        let [pq, p, q] = ["pq", "p", "q"].map(|name| number(&vector[name]));
+        assert_eq!(factorize(pq), Some((p as u32, q as u32)));
     }
 }
 
@@ -34,9 +33,9 @@ fn generated_numbers_have_the_promised_form_and_split() {
 
 #[test]
 fn every_small_number() {
-    let is_prime_slowly = |n: u64| n > 1 && (2..n).all(|d| n % d != 0);
-    for n in 0..3000 {
-        let smallest = (2..n).find(|d| n % d == 0);
+    let is_prime_slowly = |n: u64| n > 1 && !(2..n).any(|d| n.is_multiple_of(d));
+    for n in 0..3000u64 {
+        let smallest = (2..n).find(|d| n.is_multiple_of(*d));
         let expected = smallest.map(|p| (p, n / p)).filter(|(p, q)| p != q && is_prime_slowly(*q));
         assert_eq!(factorize(n), expected.map(|(p, q)| (p as u32, q as u32)), "{n}");
         assert_eq!(is_prime(n), is_prime_slowly(n), "{n}");

@@ -50,17 +50,16 @@ impl RsaPrivateKey {
             RsaPrivateKeyRef::from_der(document.as_bytes()).map_err(|_| KeyError::Encoding)?;
         let public =
             RsaPublicKey::from_parts(key.modulus.as_bytes(), key.public_exponent.as_bytes())?;
-        let prime = |bytes: UintRef<'_>| {
-            let bytes = big::pad_left::<128>(bytes.as_bytes()).ok_or(KeyError::Size)?;
-            let bytes = Zeroizing::new(bytes);
-            Ok(Zeroizing::new(U1024::from_be_slice(bytes.as_ref())))
-        };
-        let (p, q) = (prime(key.prime1)?, prime(key.prime2)?);
+        let (p, q) = (half(key.prime1)?, half(key.prime2)?);
         let pair = Self::from_primes(&p, &q, public.exponent())?;
-        if pair.public != public {
-            return Err(KeyError::Inconsistent);
-        }
-        Ok(pair)
+        // The rest follows from the primes: if it is not what the file says, the file is damaged.
+        let d = big::pad_left(key.private_exponent.as_bytes()).ok_or(KeyError::Inconsistent)?;
+        let belongs = pair.public == public
+            && pair.secret.is_exponent(&big::read(&Zeroizing::new(d)))
+            && *half(key.exponent1)? == pair.secret.dp
+            && *half(key.exponent2)? == pair.secret.dq
+            && *half(key.coefficient)? == pair.secret.q_inverse().retrieve();
+        if belongs { Ok(pair) } else { Err(KeyError::Inconsistent) }
     }
 
     /// Writes what [`RsaPrivateKey::from_pem`] reads.
@@ -138,7 +137,7 @@ impl RsaPrivateKey {
     }
 
     /// The key with these primes.
-    fn from_primes(p: &U1024, q: &U1024, exponent: u32) -> Result<Self, KeyError> {
+    pub(super) fn from_primes(p: &U1024, q: &U1024, exponent: u32) -> Result<Self, KeyError> {
         let n: U2048 = p.concatenating_mul(q);
         let public = RsaPublicKey::from_parts(&big::write(&n), &exponent.to_be_bytes())?;
         let secret = Secret::new(p, q, exponent).ok_or(KeyError::Inconsistent)?;
@@ -235,10 +234,22 @@ impl Secret {
         let (modulo_p, modulo_q) = (half(&self.p, &self.dp), half(&self.q, &self.dq));
         let low = Zeroizing::new(modulo_q.retrieve());
         let difference = Zeroizing::new(modulo_p.sub(&HalfForm::new(&low, &self.p)));
-        let q_inverse = Zeroizing::new(HalfForm::from_montgomery(self.q_inverse, &self.p));
-        let times = Zeroizing::new(difference.mul(&q_inverse).retrieve());
+        let times = Zeroizing::new(difference.mul(&self.q_inverse()).retrieve());
         let high: U2048 = self.q.modulus().as_ref().concatenating_mul(&*times);
         high.wrapping_add(&low.resize())
+    }
+
+    fn q_inverse(&self) -> Zeroizing<HalfForm> {
+        Zeroizing::new(HalfForm::from_montgomery(self.q_inverse, &self.p))
+    }
+
+    /// Whether `d` is one of the numbers that undo the encryption.
+    fn is_exponent(&self, d: &U2048) -> bool {
+        let fits = |params: &HalfParams, exponent: &U1024| {
+            let order = NonZero::new(params.modulus().as_ref().wrapping_sub(&U1024::ONE));
+            Option::<NonZero<U1024>>::from(order).is_some_and(|order| d.rem(&order) == *exponent)
+        };
+        fits(&self.p, &self.dp) && fits(&self.q, &self.dq)
     }
 
     /// `d`, `p`, `q`, `d mod (p - 1)`, `d mod (q - 1)`, `q^-1 mod p`, for the PEM form.
@@ -248,10 +259,10 @@ impl Secret {
         let order: U2048 = p.wrapping_sub(&one).concatenating_mul(&q.wrapping_sub(&one));
         let order: Option<NonZero<U2048>> = NonZero::new(order).into();
         let d: Option<U2048> = U2048::from(exponent).invert_mod(&order?).into();
-        let q_inverse = HalfForm::from_montgomery(self.q_inverse, &self.p).retrieve();
-        let half = |number: &U1024| Zeroizing::new(number.to_be_bytes().as_ref().to_vec());
         let d = Zeroizing::new(big::write(&d?).to_vec());
-        Some([d, half(p), half(q), half(&self.dp), half(&self.dq), half(&q_inverse)])
+        let bytes = |number: &U1024| Zeroizing::new(number.to_be_bytes().as_ref().to_vec());
+        let q_inverse = self.q_inverse().retrieve();
+        Some([d, bytes(p), bytes(q), bytes(&self.dp), bytes(&self.dq), bytes(&q_inverse)])
     }
 }
 
@@ -262,6 +273,12 @@ const EXPONENT: u32 = 65537;
 const SAMPLE: u32 = 2;
 
 const PEM_LABEL: &str = "RSA PRIVATE KEY";
+
+/// Reads a number of a key file that belongs to one of the primes.
+fn half(number: UintRef<'_>) -> Result<Zeroizing<U1024>, KeyError> {
+    let bytes = big::pad_left::<128>(number.as_bytes()).ok_or(KeyError::Size)?;
+    Ok(Zeroizing::new(U1024::from_be_slice(Zeroizing::new(bytes).as_ref())))
+}
 
 /// A prime of 1024 bits with its two highest bits set, so that two of them make 2048 bits.
 fn random_prime(random: &mut dyn SecureRandom) -> Option<Zeroizing<U1024>> {
