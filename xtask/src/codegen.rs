@@ -76,6 +76,9 @@ fn jobs(arguments: &Arguments) -> Vec<Job> {
                 generator.raw(["Config", "NearestDc"])
             }),
             own("schema/demo.tl", "crates/mtproto-cli/src/generated/demo", |generator| generator),
+            own("schema/forms.tl", "crates/mtproto-tl/tests/generated/forms", |generator| {
+                generator
+            }),
         ],
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::emit::emit;
+use crate::emit::{emit_files, emit_text};
 use crate::error::{Error, ErrorKind};
+use crate::model::Model;
 use crate::resolve::resolve;
 use crate::schema::{Declaration, Schema, Section};
 use crate::{constructor_id, crc};
@@ -48,7 +49,7 @@ impl Generator {
             id_exceptions: HashSet::new(),
             left_out: HashSet::new(),
             newtypes: HashMap::new(),
-            raw: ["Object", "object", "Function", "function"].map(str::to_owned).into(),
+            raw: HashSet::from(["Object".to_owned()]),
             secret: HashSet::new(),
         }
     }
@@ -96,11 +97,24 @@ impl Generator {
     /// # Errors
     /// The first declaration that makes no sense, or that this generator does not know.
     pub fn generate(&self, schema: &Schema) -> Result<Vec<File>, Error> {
+        emit_files(&self.model(schema)?, self)
+    }
+
+    /// Makes the same as one text. A `build.rs` writes it to a file in `OUT_DIR`, and
+    /// `mod api { include!(concat!(env!("OUT_DIR"), "/api.rs")); }` takes it in.
+    ///
+    /// # Errors
+    /// As [`Generator::generate`].
+    pub fn generate_text(&self, schema: &Schema) -> Result<String, Error> {
+        emit_text(&self.model(schema)?, self)
+    }
+
+    fn model(&self, schema: &Schema) -> Result<Model, Error> {
         check_unique(&schema.declarations)?;
         for declaration in &schema.declarations {
             self.check_id(declaration)?;
         }
-        emit(&resolve(schema, self)?, self)
+        resolve(schema, self)
     }
 
     pub(crate) fn is_left_out(&self, name: &str) -> bool {

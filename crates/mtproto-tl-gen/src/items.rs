@@ -205,8 +205,12 @@ fn encode_field(it: &Struct, field: &Field, scope: &mut Scope<'_>) -> String {
         Presence::Bit(_) => String::new(),
         Presence::If(bit) => {
             let write = encode_value(&field.wire, "value", "value", scope);
-            let write = format!("if let Some(value) = &self.{ident} {{ {write} }}\n");
-            if is_shared(it, bit) { format!("if {} {{ {write} }}\n", is_set(bit)) } else { write }
+            let present = if is_shared(it, bit) {
+                format!("let (Some(value), true) = (&self.{ident}, {})", is_set(bit))
+            } else {
+                format!("let Some(value) = &self.{ident}")
+            };
+            format!("if {present} {{ {write} }}\n")
         }
     }
 }

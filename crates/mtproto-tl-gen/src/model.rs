@@ -30,8 +30,6 @@ pub(crate) enum Root {
 }
 
 impl Root {
-    pub(crate) const ALL: [Self; 3] = [Self::Enums, Self::Functions, Self::Types];
-
     pub(crate) fn module(self) -> &'static str {
         match self {
             Self::Enums => "enums",

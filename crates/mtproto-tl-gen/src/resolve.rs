@@ -28,6 +28,9 @@ const BUILTINS: &[&str] = &[
     "vector",
 ];
 
+/// Other names for some object, where a schema does not declare them.
+const RAW_BUILTINS: &[&str] = &["Function", "function", "object"];
+
 pub(crate) fn resolve(schema: &Schema, options: &Generator) -> Result<Model, Error> {
     let declarations: Vec<&Declaration> = schema
         .declarations
@@ -38,7 +41,8 @@ pub(crate) fn resolve(schema: &Schema, options: &Generator) -> Result<Model, Err
     let mut model = Model::default();
     let index = Index::of(&declarations, &mut model)?;
     for (number, &declaration) in declarations.iter().enumerate() {
-        let resolver = Resolver { index: &index, options, declaration };
+        let parameters = &model.structs[number].parameters;
+        let resolver = Resolver { index: &index, options, declaration, parameters };
         let resolved = resolver.fields()?;
         let response = resolver.response()?;
         let target = &mut model.structs[number];
@@ -118,7 +122,10 @@ fn unresolved(path: Path, declaration: &Declaration) -> Struct {
         path,
         text: declaration.text.clone(),
         id: declaration.effective_id(),
-        parameters: declaration.parameters.iter().map(|name| camel_case(name)).collect(),
+        parameters: {
+            let mut taken = Taken::types();
+            declaration.parameters.iter().map(|name| taken.take(&camel_case(name))).collect()
+        },
         slots: Vec::new(),
         response: None,
         has_eq: true,
@@ -157,6 +164,8 @@ struct Resolver<'a> {
     index: &'a Index,
     options: &'a Generator,
     declaration: &'a Declaration,
+    /// The Rust names of the declaration's type parameters.
+    parameters: &'a [String],
 }
 
 impl Resolver<'_> {
@@ -236,9 +245,9 @@ impl Resolver<'_> {
         let result = &self.declaration.result;
         if let TypeKind::Named { name, arguments } = &result.kind
             && arguments.is_empty()
-            && self.declaration.parameters.contains(name)
+            && let Some(parameter) = self.parameter(name)
         {
-            return Ok(Some(Response::OfParameter(camel_case(name))));
+            return Ok(Some(Response::OfParameter(parameter)));
         }
         let wire = self.wire(result)?;
         if !wire.is_plain() {
@@ -253,13 +262,17 @@ impl Resolver<'_> {
             TypeKind::Bare(inner) => self.bare(inner),
             TypeKind::Named { name, arguments } => self.named(ty, name, arguments),
             TypeKind::Nat => Ok(leaf("u32", 4)),
-            TypeKind::Query(parameter) if self.declaration.parameters.contains(parameter) => {
-                Ok(Wire::Query(camel_case(parameter)))
-            }
-            TypeKind::Query(parameter) => {
-                Err(Error { at: ty.at, kind: ErrorKind::UnknownType(parameter.clone()) })
-            }
+            TypeKind::Query(name) => match self.parameter(name) {
+                Some(parameter) => Ok(Wire::Query(parameter)),
+                None => Err(Error { at: ty.at, kind: ErrorKind::UnknownType(name.clone()) }),
+            },
         }
+    }
+
+    /// The Rust name of the type parameter `name`.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let number = self.declaration.parameters.iter().position(|it| it == name)?;
+        self.parameters.get(number).cloned()
     }
 
     fn named(&self, ty: &Type, name: &str, arguments: &[Type]) -> Result<Wire, Error> {
@@ -279,6 +292,7 @@ impl Resolver<'_> {
                 (None, Some(entry)) => Ok(Wire::Boxed(entry.target)),
                 (None, None) => match self.index.constructors.get(name) {
                     Some(&constructor) => Ok(Wire::Bare(constructor)),
+                    None if RAW_BUILTINS.contains(&name) => Ok(Wire::Raw),
                     None => fail(ErrorKind::UnknownType(name.to_owned())),
                 },
             },
