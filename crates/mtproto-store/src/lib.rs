@@ -2,7 +2,7 @@
 //! lose an auth key), [`SessionStore`] (the forgetful half) and [`Bus`] (how nodes reach each
 //! other); and [`ClientStore`], what a client keeps between two runs.
 //!
-//! Each has an implementation in memory, and a suite in [`conformance`] that every other
+//! Each has an implementation in memory, and a suite in `conformance` that every other
 //! implementation runs. Nothing here reads a clock: a method whose answer depends on the time takes
 //! `now`, the caller's server time. The parts that touch the disk belong to drivers and are behind
 //! features: `files`, and with `session-file` the client's `SessionFile`.
