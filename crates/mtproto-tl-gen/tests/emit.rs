@@ -133,13 +133,14 @@ fn newtypes_apply_to_numbers() {
         ("name", "crate::Name"),
     ]);
     let text = generator.generate_text(&Schema::parse(schema).unwrap()).unwrap();
-    let fields: Vec<&str> = text.lines().filter(|line| line.starts_with("        pub ")).collect();
+    let fields: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("        pub ")).collect();
     expect![[r#"
-                pub id: crate::Id,
-                pub ids: Vec<MsgId>,
-                pub name: String,
-                pub id: crate::Id,
-                pub name: crate::Name,
+        id: crate::Id,
+        ids: Vec<MsgId>,
+        name: String,
+        id: crate::Id,
+        name: crate::Name,
     "#]]
     .assert_eq(&(fields.join("\n") + "\n"));
 }
