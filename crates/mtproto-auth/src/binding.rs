@@ -29,8 +29,8 @@ pub struct Carrier {
     pub msg_id: MsgId,
 }
 
-/// Builds the query that binds the carrier's key to `perm_key` until `expires_at`, which is Unix time
-/// in seconds by the server's clock.
+/// Builds the query that binds the carrier's key to `perm_key` until `expires_at`, which is Unix
+/// time in seconds by the server's clock.
 // req: S112, S113
 pub fn build(
     perm_key: &AuthKey,
@@ -47,10 +47,9 @@ pub fn build(
         temp_session_id: carrier.session_id,
         expires_at,
     };
-    let mut serialized = Vec::with_capacity(v1::INNER_LEN);
-    inner.encode(&mut serialized);
+    // Five fields of fixed length: the array is exactly full.
     let mut bytes = [0; v1::INNER_LEN];
-    bytes.copy_from_slice(&serialized);
+    bytes.copy_from_slice(&inner.to_bytes());
     let sealed = v1::seal(perm_key, carrier.msg_id.0, &bytes, random);
     let encrypted_message = Bytes::copy_from_slice(&sealed);
     BindTempAuthKey { perm_auth_key_id, nonce, expires_at, encrypted_message }
@@ -80,8 +79,8 @@ pub struct Binding {
 /// permanent key of the id in the query, if there is one; `now` is Unix time in seconds.
 ///
 /// # Errors
-/// The error to be answered; nothing is bound then. Binding again to the same key is no error, since
-/// the first answer may have been lost.
+/// The error to be answered; nothing is bound then. Binding again to the same key is no error,
+/// since the first answer may have been lost.
 // req: S112, S113
 pub fn check(
     query: &BindTempAuthKey,

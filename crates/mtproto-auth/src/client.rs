@@ -169,8 +169,8 @@ impl WaitResPq {
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub struct WaitDhParams {
-    kind: KeyKind,
-    nonces: Nonces,
+    pub(crate) kind: KeyKind,
+    pub(crate) nonces: Nonces,
 }
 
 impl WaitDhParams {
@@ -222,10 +222,10 @@ impl WaitDhParams {
 #[cfg_attr(test, derive(Clone))]
 pub struct WaitDhGen {
     kind: KeyKind,
-    nonces: Nonces,
+    pub(crate) nonces: Nonces,
     offer: Offer,
     tries: Tries,
-    key: AuthKey,
+    pub(crate) key: AuthKey,
 }
 
 /// What the server says about the key.
@@ -238,8 +238,8 @@ pub enum Outcome {
 }
 
 impl WaitDhGen {
-    /// Takes `dh_gen_ok`, `dh_gen_retry` or `dh_gen_fail`; each must prove that it is about our key.
-    /// Two powers after `dh_gen_retry`.
+    /// Takes `dh_gen_ok`, `dh_gen_retry` or `dh_gen_fail`; each must prove that it is about our
+    /// key. Two powers after `dh_gen_retry`.
     ///
     /// # Errors
     /// `Malformed`, `Nonce`, `ServerNonce`, `NewNonceHash`; `Refused` for `dh_gen_fail`;

@@ -1,7 +1,8 @@
 //! Why an exchange ends without a key.
 //!
-//! A fault is for logs and for the caller. The peer learns only [`Fault::transport_error`], which is
-//! the same for every mistake it can make, so that an exchange answers no questions about its secrets.
+//! A fault is for logs and for the caller. The peer learns only [`Fault::transport_error`], which
+//! is the same for every mistake it can make, so that an exchange answers no questions about its
+//! secrets.
 
 use std::fmt;
 
@@ -27,8 +28,8 @@ pub enum Fault {
     Fingerprint,
     /// The server's prime or generator may weaken the key.
     Group(GroupError),
-    /// The part encrypted with RSA is not what this exchange demands. Which check failed is not told
-    /// even here.
+    /// The part encrypted with RSA is not what this exchange demands. Which check failed is not
+    /// told even here.
     InnerData,
     /// The bytes are not the object that is due.
     Malformed(DecodeError),

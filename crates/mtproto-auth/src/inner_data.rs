@@ -1,7 +1,9 @@
-//! What the client encrypts with RSA: proof that it split `pq`, the secret `new_nonce`, and its wishes.
+//! What the client encrypts with RSA: proof that it split `pq`, the secret `new_nonce`, and its
+//! wishes.
 //!
-//! All but the end of the object is known before it arrives, so it is compared and not parsed. Every
-//! mistake has one outcome: a server that told them apart would answer questions about its RSA key.
+//! All but the end of the object is known before it arrives, so it is compared and not parsed.
+//! Every mistake has one outcome: a server that told them apart would answer questions about its
+//! RSA key.
 
 use mtproto_crypto::rsa::{RsaPrivateKey, Scheme};
 use mtproto_crypto::{SecureRandom, hash};

@@ -1,5 +1,5 @@
-//! The key exchange of MTProto: how a client and a server that share nothing but the server's public
-//! RSA key come to share an auth key. <https://core.telegram.org/mtproto/auth_key>
+//! The key exchange of MTProto: how a client and a server that share nothing but the server's
+//! public RSA key come to share an auth key. <https://core.telegram.org/mtproto/auth_key>
 //!
 //! Each role is a chain of states. A state is consumed by the next message and gives the next state
 //! and the bytes to send, or a [`Fault`], after which nothing of the exchange is left. A state is
@@ -9,6 +9,48 @@
 //! - [`client`] and [`server`]: the exchange; [`Query`] is how a server reads what it is asked.
 //! - [`PlainMessage`]: the unencrypted message that carries it.
 //! - [`binding`]: how a temporary key is tied to a permanent one.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use mtproto_auth::{Fault, KeyKind, NewKey, Query, client, server};
+//! # use mtproto_crypto::SecureRandom;
+//! /// Both sides of an exchange, without the network between them.
+//! fn exchange(
+//!     mine: client::ClientConfig,
+//!     theirs: &server::ServerConfig,
+//!     server_time: u32,
+//!     random: &mut dyn SecureRandom,
+//! ) -> Result<NewKey, Fault> {
+//!     let (client, query) = client::start(mine, random);
+//!     let query = Query::decode(&query)?.expect("not an acknowledgement");
+//!     let (server, answer) = server::start(&query, theirs, random)?;
+//!
+//!     let (client, query) = client.handle(&answer, random)?;
+//!     let query = Query::decode(&query)?.expect("not an acknowledgement");
+//!     let (server, answer) = server.handle(&query, theirs, server_time, random)?;
+//!
+//!     let (client, query) = client.handle(&answer, random)?;
+//!     let query = Query::decode(&query)?.expect("not an acknowledgement");
+//!     let candidate = server.handle(&query)?;
+//!     // Here a server stores `candidate.key()`.
+//!     let (_, answer) = candidate.ok();
+//!
+//!     match client.handle(&answer, random)? {
+//!         client::Outcome::Done(key) => Ok(key),
+//!         client::Outcome::Retry(..) => unreachable!("the server said ok"),
+//!     }
+//! }
+//! # let pem = include_str!("tests/server_key.pem");
+//! # let pair = mtproto_crypto::rsa::RsaPrivateKey::from_pem(pem).unwrap();
+//! # let mine = client::ClientConfig {
+//! #     keys: Arc::new([pair.public().clone()]), dc: 2, kind: KeyKind::Permanent,
+//! # };
+//! # let theirs = server::ServerConfig {
+//! #     keys: Arc::new([pair]), dc: None, accept_old_rsa: true,
+//! # };
+//! # let mut random = mtproto_crypto::SeededRandom::new(1);
+//! # assert_eq!(exchange(mine, &theirs, 1_700_000_000, &mut random).unwrap().server_time, 1_700_000_000);
+//! ```
 
 #![cfg_attr(
     not(test),
@@ -65,3 +107,6 @@ pub struct NewKey {
     /// How long the key is meant to live.
     pub kind: KeyKind,
 }
+
+#[cfg(test)]
+mod tests;

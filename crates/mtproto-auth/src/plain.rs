@@ -1,7 +1,7 @@
 //! The unencrypted message: what carries a key exchange before there is a key.
 //!
-//! It has no session, no sequence number and no acknowledgement. Filler is common and ignored: after
-//! the object inside the counted length, and after the counted length.
+//! It has no session, no sequence number and no acknowledgement. Filler is common and ignored:
+//! after the object inside the counted length, and after the counted length.
 
 use std::fmt;
 

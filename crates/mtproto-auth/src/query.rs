@@ -15,7 +15,8 @@ pub struct Query {
     pub(crate) digest: QueryDigest,
 }
 
-/// What tells a repeated query from a changed one: SHA-256 of the object, without the filler behind it.
+/// What tells a repeated query from a changed one: SHA-256 of the object, without the filler behind
+/// it.
 pub(crate) type QueryDigest = [u8; 32];
 
 #[derive(Clone, Debug)]
@@ -69,5 +70,11 @@ impl Query {
             Content::ReqDhParams(query) => Some(&query.server_nonce),
             Content::SetClientDhParams(query) => Some(&query.server_nonce),
         }
+    }
+
+    /// Whether `other` asks the very same.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest
     }
 }

@@ -1,16 +1,16 @@
 //! The server's side of the key exchange.
 //!
 //! ```text
-//! req_pq_multi ──► WaitDhParams ── req_DH_params ──► WaitClientDh ── set_client_DH_params ──► Candidate
-//!                                                        ▲                                      │  │
-//!                                                        └──────────── dh_gen_retry ────────────┘  │
-//!                                              Finished ◄──────── dh_gen_ok, dh_gen_fail ──────────┘
+//! req_pq_multi ─► WaitDhParams ── req_DH_params ─► WaitClientDh ◄─── dh_gen_retry ───┐
+//!                                                       │ set_client_DH_params       │
+//!                                                       └───────────────────► Candidate
+//!                                        Finished ◄── dh_gen_ok, dh_gen_fail ────────┘
 //! ```
 //!
 //! The key of a [`Candidate`] is not in use yet: whoever stores keys says whether its id is free.
 //! Every state remembers what was asked and answered, so that a repeated query gets the identical
-//! bytes; any other query than the next one is a [`Fault`], and with it the exchange is gone.
-//! What is cheap to refuse is refused before the costly step: `p·q` before RSA, RSA before the powers.
+//! bytes; any other query than the next one is a [`Fault`], and with it the exchange is gone. What
+//! is cheap to refuse is refused before the costly step: `p·q` before RSA, RSA before the powers.
 
 use std::sync::Arc;
 
@@ -250,8 +250,8 @@ impl WaitClientDh {
     }
 }
 
-/// A key that both sides know and nobody uses yet. One of [`Candidate::ok`], [`Candidate::retry`] and
-/// [`Candidate::fail`] tells the client what becomes of it.
+/// A key that both sides know and nobody uses yet. One of [`Candidate::ok`], [`Candidate::retry`]
+/// and [`Candidate::fail`] tells the client what becomes of it.
 #[derive(Debug)]
 pub struct Candidate {
     key: NewKey,
@@ -311,12 +311,12 @@ impl Candidate {
 /// `dh_gen_ok` or `dh_gen_fail` was sent. All that is left is to repeat it; the secrets are gone.
 #[derive(Debug)]
 pub struct Finished {
-    answers: Answers,
+    pub(crate) answers: Answers,
 }
 
 /// What was asked and answered in one exchange, a kilobyte or so at most.
 #[derive(Clone, Default)]
-pub(crate) struct Answers(Vec<(QueryDigest, Bytes)>);
+pub(crate) struct Answers(pub(crate) Vec<(QueryDigest, Bytes)>);
 
 impl Answers {
     fn record(&mut self, query: QueryDigest, answer: Bytes) -> Bytes {
@@ -337,4 +337,4 @@ impl std::fmt::Debug for Answers {
 }
 
 /// `resPQ`, `server_DH_params_ok`, every `dh_gen_retry` and the last answer.
-const ANSWERS_MAX: usize = 3 + RETRIES_MAX as usize;
+pub(crate) const ANSWERS_MAX: usize = 3 + RETRIES_MAX as usize;
