@@ -45,13 +45,14 @@ impl<'a> Keys<'a> {
         now: ServerTime,
     ) -> Result<Inserted, StoreError> {
         let id = record.id();
-        if let Some(present) = stored(&self.records, id)? {
+        let present = stored(&self.records, id)?;
+        self.drop_expired(now)?;
+        if let Some(present) = present {
             if !present.is_expired(now) {
                 return Ok(Inserted::Collision);
             }
             self.erase(id, present.kind)?;
         }
-        self.drop_expired(now)?;
         if let Some(expires_at) = record.kind.expires_at() {
             let place = (u64::from(expires_at), id.0);
             self.by_expiry.insert(place, ()).map_err(unavailable)?;

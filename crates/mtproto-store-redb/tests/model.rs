@@ -76,12 +76,32 @@ async fn agree(operations: Vec<Operation>) {
     }
 }
 
+fn check(operations: Vec<Operation>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(agree(operations));
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        // What is found becomes a named test below.
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_file_and_the_memory_agree(operations in vec(operation(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(agree(operations));
+        check(operations);
     }
+}
+
+#[test]
+fn a_collision_clears_expired_keys_away_too() {
+    check(vec![
+        Operation::Insert { n: 0, life: None },
+        Operation::Insert { n: 4, life: Some(1) },
+        Operation::Wait { seconds: 2 },
+        Operation::Insert { n: 0, life: None },
+        Operation::Remove { n: 4 },
+    ]);
 }

@@ -45,7 +45,8 @@ pub trait KeyStore: Send + Sync {
 
     /// Destroys a key, and with a permanent one the temporary key bound to it.
     ///
-    /// Returns the ids that are gone, `id` first; none if there was no such key.
+    /// Returns the ids that are gone, `id` first; none if there was no such key. A key that has
+    /// expired, but was not cleared away yet, counts.
     ///
     /// # Errors
     /// If the store does not answer.
@@ -172,7 +173,8 @@ pub enum Inserted {
 pub enum Bound {
     /// It stands.
     Done {
-        /// The temporary key that was bound to the same permanent key and no longer is.
+        /// The temporary key that was bound to the same permanent key and no longer is. It may
+        /// have expired.
         replaced: Option<AuthKeyId>,
     },
     /// The temporary key is bound to another permanent key; nothing changed.
