@@ -14,6 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::auth_key::AuthKey;
 use crate::big::{self, Form};
 use crate::random::SecureRandom;
+use crate::wipe::Wiped;
 use crypto_bigint::U2048;
 pub use group::{G, Group, GroupError, PrimeMemory, WELL_KNOWN_PRIME};
 
@@ -27,8 +28,8 @@ impl DhSecret {
     /// Draws an exponent; also returns the power of the generator that goes to the peer.
     pub fn generate(group: &Group, random: &mut dyn SecureRandom) -> (Self, [u8; 256]) {
         loop {
-            let mut bytes = Zeroizing::new([0; big::LEN]);
-            random.fill(bytes.as_mut());
+            let mut bytes = Wiped([0; big::LEN]);
+            random.fill(&mut *bytes);
             let exponent = Zeroizing::new(big::read(&bytes));
             let public = group.power_of_g(&exponent);
             // A number out of range would be refused by the peer; there are 2^64 times more others.

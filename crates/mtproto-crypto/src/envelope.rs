@@ -94,15 +94,18 @@ pub struct SealJob<'a> {
 }
 
 impl<'a> SealJob<'a> {
-    /// Will seal `packet`, the bytes that one call of [`lay_out`] appended.
+    /// Will seal `packet`, the bytes that one call of [`lay_out`] appended. Anything of another length
+    /// is wiped instead, because a part of it would travel in the clear.
     pub fn new(key: &'a AuthKey, direction: Direction, packet: &'a mut [u8]) -> Self {
-        debug_assert!(packet.len() >= PACKET_LEN_MIN, "the packet was not laid out");
-        debug_assert!((packet.len() - PREFIX_LEN).is_multiple_of(BLOCK_LEN), "blocks are whole");
         Self { key, direction, packet, ack_token: 0 }
     }
 
     /// Writes the prefix and hands the rest to the cipher.
     fn prepare(&mut self) -> Option<Lane<'_>> {
+        if !has_possible_len(self.packet) {
+            self.packet.fill(0);
+            return None;
+        }
         let (prefix, plaintext) = self.packet.split_first_chunk_mut::<PREFIX_LEN>()?;
         let large = msg_key_large(self.key, self.direction, plaintext);
         self.ack_token = ack_token(&large);
@@ -210,6 +213,11 @@ pub fn open(jobs: &mut [OpenJob<'_>]) {
 /// The `auth_key_id` of a packet, by which its key is found. 0 means that it is not encrypted.
 pub fn key_id(packet: &[u8]) -> Option<u64> {
     packet.first_chunk().map(|id| u64::from_le_bytes(*id))
+}
+
+/// Whether a packet has the length of a prefix, a header, the least padding, and whole blocks.
+fn has_possible_len(packet: &[u8]) -> bool {
+    packet.len() >= PACKET_LEN_MIN && (packet.len() - PREFIX_LEN).is_multiple_of(BLOCK_LEN)
 }
 
 /// The smallest packet: no body.

@@ -5,6 +5,8 @@ use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::wipe::Wiped;
+
 /// SHA-1 of the pieces one after the other. Where the protocol asks for it, nowhere else.
 pub fn sha1(pieces: &[&[u8]]) -> [u8; 20] {
     digest::<Sha1, 20>(pieces)
@@ -25,7 +27,7 @@ pub fn hmac_sha256(key: &[u8], pieces: &[&[u8]]) -> [u8; 32] {
     } else {
         key
     };
-    let mut block = zeroize::Zeroizing::new([0; HMAC_BLOCK_LEN]);
+    let mut block = Wiped([0; HMAC_BLOCK_LEN]);
     for (slot, byte) in block.iter_mut().zip(short) {
         *slot = *byte;
     }

@@ -1,23 +1,23 @@
 //! AES-256 in the IGE mode: every block is chained to the plaintext and the ciphertext before it.
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
-
 use crate::cpu::{self, Lane};
+use crate::wipe::Wiped;
 
 /// Bytes in a block.
 pub(crate) const BLOCK_LEN: usize = 16;
 
 /// A key and the 32 bytes that stand before the first block (ciphertext, then plaintext).
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+/// Wiped when it is dropped.
+#[derive(Clone)]
 pub struct IgeKey {
-    pub(crate) key: [u8; 32],
-    pub(crate) iv: [u8; 32],
+    pub(crate) key: Wiped<32>,
+    pub(crate) iv: Wiped<32>,
 }
 
 impl IgeKey {
     /// The key and iv as the protocol derives them.
     pub fn new(key: [u8; 32], iv: [u8; 32]) -> Self {
-        Self { key, iv }
+        Self { key: Wiped(key), iv: Wiped(iv) }
     }
 
     /// Encrypts whole blocks in place. Bytes after the last whole block stay as they are: a caller

@@ -3,12 +3,11 @@
 //! <https://core.telegram.org/mtproto/description> and, for 1.0,
 //! <https://core.telegram.org/mtproto/description_v1>.
 
-use zeroize::Zeroizing;
-
 use crate::auth_key::AuthKey;
 use crate::hash::{sha1, sha256};
 use crate::ige::IgeKey;
 use crate::part::{join, part};
+use crate::wipe::Wiped;
 
 /// Who wrote a message. Each direction takes other bytes of the auth key, so that a message cannot
 /// be sent back to its author.
@@ -22,9 +21,9 @@ pub enum Direction {
 
 /// The key under which a server sends its half of the exchange, and the client its own.
 pub fn tmp_aes(new_nonce: &[u8; 32], server_nonce: &[u8; 16]) -> IgeKey {
-    let new_server = Zeroizing::new(sha1(&[new_nonce, server_nonce]));
-    let server_new = Zeroizing::new(sha1(&[server_nonce, new_nonce]));
-    let new_new = Zeroizing::new(sha1(&[new_nonce, new_nonce]));
+    let new_server = Wiped(sha1(&[new_nonce, server_nonce]));
+    let server_new = Wiped(sha1(&[server_nonce, new_nonce]));
+    let new_new = Wiped(sha1(&[new_nonce, new_nonce]));
     IgeKey::new(
         join(&[&*new_server, part::<0, 12, _>(&server_new)]),
         join(&[part::<12, 8, _>(&server_new), &*new_new, part::<0, 4, _>(new_nonce)]),
@@ -60,8 +59,8 @@ pub(crate) fn ack_token(large: &[u8; 32]) -> u32 {
 /// The cipher key of one message.
 pub(crate) fn message_aes(key: &AuthKey, direction: Direction, msg_key: &[u8; 16]) -> IgeKey {
     let half = key.half(direction);
-    let a = Zeroizing::new(sha256(&[msg_key, part::<0, 36, _>(half)]));
-    let b = Zeroizing::new(sha256(&[part::<40, 36, _>(half), msg_key]));
+    let a = Wiped(sha256(&[msg_key, part::<0, 36, _>(half)]));
+    let b = Wiped(sha256(&[part::<40, 36, _>(half), msg_key]));
     IgeKey::new(
         join(&[part::<0, 8, _>(&a), part::<8, 16, _>(&b), part::<24, 8, _>(&a)]),
         join(&[part::<0, 8, _>(&b), part::<8, 16, _>(&a), part::<24, 8, _>(&b)]),
@@ -76,10 +75,10 @@ pub(crate) fn msg_key_v1(plaintext: &[u8]) -> [u8; 16] {
 /// MTProto 1.0: the cipher key of one message.
 pub(crate) fn message_aes_v1(key: &AuthKey, direction: Direction, msg_key: &[u8; 16]) -> IgeKey {
     let half = key.half(direction);
-    let a = Zeroizing::new(sha1(&[msg_key, part::<0, 32, _>(half)]));
-    let b = Zeroizing::new(sha1(&[part::<32, 16, _>(half), msg_key, part::<48, 16, _>(half)]));
-    let c = Zeroizing::new(sha1(&[part::<64, 32, _>(half), msg_key]));
-    let d = Zeroizing::new(sha1(&[msg_key, part::<96, 32, _>(half)]));
+    let a = Wiped(sha1(&[msg_key, part::<0, 32, _>(half)]));
+    let b = Wiped(sha1(&[part::<32, 16, _>(half), msg_key, part::<48, 16, _>(half)]));
+    let c = Wiped(sha1(&[part::<64, 32, _>(half), msg_key]));
+    let d = Wiped(sha1(&[msg_key, part::<96, 32, _>(half)]));
     IgeKey::new(
         join(&[part::<0, 8, _>(&a), part::<8, 12, _>(&b), part::<4, 12, _>(&c)]),
         join(&[
@@ -99,8 +98,8 @@ mod tests {
     use crate::vectors::{self, array, number};
 
     fn check(aes: &IgeKey, vector: &Value) {
-        assert_eq!(aes.key, array(&vector["aes_key"]));
-        assert_eq!(aes.iv, array(&vector["aes_iv"]));
+        assert_eq!(*aes.key, array(&vector["aes_key"]));
+        assert_eq!(*aes.iv, array(&vector["aes_iv"]));
     }
 
     #[test]
@@ -123,7 +122,7 @@ mod tests {
         let primitives = &vectors::all()["primitives"];
         let tmp = &primitives["tmp_aes"];
         let aes = tmp_aes(&array(&tmp["new_nonce"]), &array(&tmp["server_nonce"]));
-        assert_eq!((aes.key, aes.iv), (array(&tmp["key"]), array(&tmp["iv"])));
+        assert_eq!((*aes.key, *aes.iv), (array(&tmp["key"]), array(&tmp["iv"])));
         let aux_hash = array(&primitives["auth_key_aux_hash"]);
         for (number, hash) in (1..).zip(primitives["new_nonce_hash"].as_array().unwrap()) {
             let new_nonce = array(&primitives["new_nonce"]);
@@ -138,8 +137,8 @@ mod tests {
             let (new_nonce, server_nonce) =
                 (array(&flow["new_nonce"]), array(&flow["server_nonce"]));
             let aes = tmp_aes(&new_nonce, &server_nonce);
-            assert_eq!(aes.key, array(&flow["tmp_aes_key"]));
-            assert_eq!(aes.iv, array(&flow["tmp_aes_iv"]));
+            assert_eq!(*aes.key, array(&flow["tmp_aes_key"]));
+            assert_eq!(*aes.iv, array(&flow["tmp_aes_iv"]));
             let salt = first_salt(&new_nonce, &server_nonce);
             assert_eq!(salt, number(&flow["server_salt_i64"]));
         }

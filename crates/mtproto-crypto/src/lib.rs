@@ -27,6 +27,7 @@ mod part;
 pub mod pq;
 mod random;
 pub mod rsa;
+mod wipe;
 
 pub use auth_key::AuthKey;
 pub use ctr::CtrStream;

@@ -66,8 +66,8 @@ impl OsRandom {
     #[allow(clippy::disallowed_methods, reason = "the one place that asks the system")]
     #[allow(clippy::panic, reason = "without randomness every key would be known to others")]
     pub fn new() -> Self {
-        let mut seed = zeroize::Zeroizing::new([0; 32]);
-        match getrandom::fill(seed.as_mut()) {
+        let mut seed = crate::wipe::Wiped([0; 32]);
+        match getrandom::fill(&mut *seed) {
             Ok(()) => Self(ChaCha20Rng::from_seed(*seed)),
             Err(error) => panic!("the operating system gives no random bytes: {error}"),
         }

@@ -9,7 +9,7 @@ use crate::part::part;
 
 /// Encrypts one lane.
 pub(super) fn encrypt(lane: Lane<'_>) {
-    let aes = Aes256Enc::new((&lane.key.key).into());
+    let aes = Aes256Enc::new((&*lane.key.key).into());
     let (mut cipher, mut plain) = halves(&lane.key);
     for block in lane.blocks {
         let before = *block;
@@ -22,7 +22,7 @@ pub(super) fn encrypt(lane: Lane<'_>) {
 
 /// Decrypts one lane.
 pub(super) fn decrypt(lane: Lane<'_>) {
-    let aes = Aes256Dec::new((&lane.key.key).into());
+    let aes = Aes256Dec::new((&*lane.key.key).into());
     let (mut cipher, mut plain) = halves(&lane.key);
     for block in lane.blocks {
         let before = *block;

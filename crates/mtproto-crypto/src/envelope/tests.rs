@@ -159,6 +159,16 @@ fn every_other_length_is_refused_alike() {
 }
 
 #[test]
+fn what_was_not_laid_out_is_wiped_and_not_sent_in_the_clear() {
+    let key = AuthKey::new(vectors::counting());
+    for len in [0, 1, 24, 56, 71, 73, 80, 87, 89] {
+        let mut packet = vec![0x77; len];
+        seal_one(&key, Direction::ClientToServer, &mut packet);
+        assert_eq!(packet, vec![0; len]);
+    }
+}
+
+#[test]
 fn filler_is_cut_only_where_the_framing_has_it() {
     let key = AuthKey::new(vectors::counting());
     for more in 0..40 {
@@ -308,7 +318,7 @@ mod of_v1 {
         let msg_key = msg_key_v1(&text);
         assert_eq!(msg_key, array(&vector["msg_key"]));
         let aes: IgeKey = message_aes_v1(&key, direction(&vector["x"]), &msg_key);
-        assert_eq!((aes.key, aes.iv), (array(&vector["aes_key"]), array(&vector["aes_iv"])));
+        assert_eq!((*aes.key, *aes.iv), (array(&vector["aes_key"]), array(&vector["aes_iv"])));
         let mut text = [text, bytes(&vector["padding"])].concat();
         aes.encrypt(&mut text);
         assert_eq!(text, bytes(&vector["payload"])[PREFIX_LEN..]);

@@ -4,11 +4,10 @@
 //! [`Unverified::verify`] makes one. Reading a field before the check therefore does not compile
 //! (the timing attack of "Four Attacks and a Proof for Telegram", 2022, section VI).
 
-use super::{HEADER_LEN, Header, OpenError, Opened, PACKET_LEN_MIN, PADDING_MAX, PADDING_MIN};
-use super::{PREFIX_LEN, ack_token, msg_key, msg_key_large};
+use super::{HEADER_LEN, Header, OpenError, Opened, PADDING_MAX, PADDING_MIN, PREFIX_LEN};
+use super::{ack_token, has_possible_len, key_id, msg_key, msg_key_large};
 use crate::auth_key::AuthKey;
 use crate::hash::equal;
-use crate::ige::BLOCK_LEN;
 use crate::kdf::Direction;
 use crate::part::part;
 
@@ -21,12 +20,8 @@ pub(super) struct Unverified<'a> {
 impl<'a> Unverified<'a> {
     /// Takes a packet of whole blocks under `key`; `None` if its length or its key id is another.
     pub(super) fn new(packet: &'a mut [u8], key: &AuthKey) -> Option<Self> {
-        if packet.len() < PACKET_LEN_MIN {
-            return None;
-        }
+        let possible = has_possible_len(packet) && key_id(packet) == Some(key.id());
         let (prefix, text) = packet.split_first_chunk_mut()?;
-        let possible = text.len().is_multiple_of(BLOCK_LEN)
-            && u64::from_le_bytes(*part::<0, 8, _>(prefix)) == key.id();
         possible.then_some(Self { prefix, text })
     }
 

@@ -1,12 +1,12 @@
 //! The two ways to fill a block of 2048 bits, and back. Nothing here branches on a secret.
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater};
-use zeroize::Zeroizing;
 
 use crate::hash::{sha1, sha256};
 use crate::ige::IgeKey;
 use crate::part::{join, part};
 use crate::random::{SecureRandom, SecureRandomExt};
+use crate::wipe::Wiped;
 
 /// The most data that RSA_PAD takes, in bytes.
 pub const DATA_LEN_MAX: usize = 144;
@@ -18,11 +18,11 @@ pub const OLD_DATA_LEN_MAX: usize = 255 - 20;
 pub(super) const PADDED_LEN: usize = 192;
 
 /// A block, big-endian.
-pub(super) type Block = Zeroizing<[u8; 256]>;
+pub(super) type Block = Wiped<256>;
 
 /// Appends random bytes to `data`, for [`pad`]; a longer `data` is cut.
-pub(super) fn fill_up(data: &[u8], random: &mut dyn SecureRandom) -> Zeroizing<[u8; PADDED_LEN]> {
-    let mut padded = Zeroizing::new([0; PADDED_LEN]);
+pub(super) fn fill_up(data: &[u8], random: &mut dyn SecureRandom) -> Wiped<PADDED_LEN> {
+    let mut padded = Wiped([0; PADDED_LEN]);
     let (head, tail) = padded.split_at_mut(data.len().min(PADDED_LEN));
     head.copy_from_slice(data.split_at(head.len()).0);
     random.fill(tail);
@@ -31,22 +31,22 @@ pub(super) fn fill_up(data: &[u8], random: &mut dyn SecureRandom) -> Zeroizing<[
 
 /// RSA_PAD with a fresh key: the block may be too large for the modulus, and is then drawn again.
 pub(super) fn pad(padded: &[u8; PADDED_LEN], random: &mut dyn SecureRandom) -> Block {
-    let temp_key = Zeroizing::new(random.array::<32>());
+    let temp_key = Wiped(random.array::<32>());
     let hash = sha256(&[&*temp_key, padded]);
-    let mut reversed = Zeroizing::new(*padded);
+    let mut reversed = Wiped(*padded);
     reversed.reverse();
-    let mut text: Zeroizing<[u8; 224]> = Zeroizing::new(join(&[&*reversed, &hash]));
-    IgeKey::new(*temp_key, [0; 32]).encrypt(text.as_mut());
+    let mut text: Wiped<224> = Wiped(join(&[&*reversed, &hash]));
+    IgeKey::new(*temp_key, [0; 32]).encrypt(&mut *text);
     let masked = mask(&temp_key, &text);
-    Zeroizing::new(join(&[&*masked, &*text]))
+    Wiped(join(&[&*masked, &*text]))
 }
 
 /// Undoes [`pad`]: the data with its filling, and whether the hash says that it is what was sent.
-pub(super) fn unpad(block: &Block) -> (Zeroizing<[u8; PADDED_LEN]>, Choice) {
-    let mut text = Zeroizing::new(*part::<32, 224, _>(block));
+pub(super) fn unpad(block: &Block) -> (Wiped<PADDED_LEN>, Choice) {
+    let mut text = Wiped(*part::<32, 224, _>(block));
     let temp_key = mask(part::<0, 32, _>(block), &text);
-    IgeKey::new(*temp_key, [0; 32]).decrypt(text.as_mut());
-    let mut padded = Zeroizing::new(*part::<0, PADDED_LEN, _>(&text));
+    IgeKey::new(*temp_key, [0; 32]).decrypt(&mut *text);
+    let mut padded = Wiped(*part::<0, PADDED_LEN, _>(&text));
     padded.reverse();
     let valid = sha256(&[&*temp_key, &*padded]).ct_eq(part::<PADDED_LEN, 32, _>(&text));
     (padded, valid)
@@ -54,7 +54,7 @@ pub(super) fn unpad(block: &Block) -> (Zeroizing<[u8; PADDED_LEN]>, Choice) {
 
 /// The old padding: `0 | SHA1(data) | data | random`.
 pub(super) fn pad_old(data: &[u8], random: &mut dyn SecureRandom) -> Block {
-    let mut block = Zeroizing::new([0; 256]);
+    let mut block = Wiped([0; 256]);
     let (head, rest) = block.split_at_mut(OLD_DATA_AT);
     let (_, hash) = head.split_at_mut(1);
     hash.copy_from_slice(&sha1(&[data]));
@@ -66,11 +66,8 @@ pub(super) fn pad_old(data: &[u8], random: &mut dyn SecureRandom) -> Block {
 
 /// Undoes [`pad_old`], which does not store the length: tries each of `lens`, all of them every time.
 /// Returns the data, how much of it counts, and whether a length was right.
-pub(super) fn unpad_old(
-    block: &Block,
-    lens: &[usize],
-) -> (Zeroizing<[u8; OLD_DATA_LEN_MAX]>, u64, Choice) {
-    let data = Zeroizing::new(*part::<OLD_DATA_AT, OLD_DATA_LEN_MAX, _>(block));
+pub(super) fn unpad_old(block: &Block, lens: &[usize]) -> (Wiped<OLD_DATA_LEN_MAX>, u64, Choice) {
+    let data = Wiped(*part::<OLD_DATA_AT, OLD_DATA_LEN_MAX, _>(block));
     let hash = part::<1, 20, _>(block);
     let mut right_len = 0;
     for len in lens {
@@ -86,8 +83,8 @@ pub(super) fn unpad_old(
 const OLD_DATA_AT: usize = 21;
 
 /// `key XOR SHA256(text)`, which hides a key and finds it again.
-fn mask(key: &[u8; 32], text: &[u8; 224]) -> Zeroizing<[u8; 32]> {
-    let mut masked = Zeroizing::new(sha256(&[text]));
+fn mask(key: &[u8; 32], text: &[u8; 224]) -> Wiped<32> {
+    let mut masked = Wiped(sha256(&[text]));
     for (byte, key) in masked.iter_mut().zip(key) {
         *byte ^= key;
     }

@@ -15,6 +15,7 @@ use super::padding::{self, OLD_DATA_LEN_MAX, PADDED_LEN};
 use super::{KeyError, RsaPublicKey};
 use crate::big::{self, Form, HalfForm, HalfParams};
 use crate::random::{Adapter, SecureRandom};
+use crate::wipe::Wiped;
 
 /// A key pair of 2048 bits, wiped when it is dropped.
 pub struct RsaPrivateKey {
@@ -55,7 +56,7 @@ impl RsaPrivateKey {
         // The rest follows from the primes: if it is not what the file says, the file is damaged.
         let d = big::pad_left(key.private_exponent.as_bytes()).ok_or(KeyError::Inconsistent)?;
         let belongs = pair.public == public
-            && pair.secret.is_exponent(&big::read(&Zeroizing::new(d)))
+            && pair.secret.is_exponent(&big::read(&Wiped(d)))
             && *half(key.exponent1)? == pair.secret.dp
             && *half(key.exponent2)? == pair.secret.dq
             && *half(key.coefficient)? == pair.secret.q_inverse().retrieve();
@@ -121,8 +122,8 @@ impl RsaPrivateKey {
     fn undo(&self, number: &U2048, random: &mut dyn SecureRandom) -> (padding::Block, Choice) {
         let params = self.public.params();
         let (blind, unblind) = loop {
-            let mut bytes = Zeroizing::new([0; big::LEN]);
-            random.fill(bytes.as_mut());
+            let mut bytes = Wiped([0; big::LEN]);
+            random.fill(&mut *bytes);
             let factor = Zeroizing::new(Form::new(&big::read(&bytes), params));
             if let Some(inverse) = Option::from(factor.invert()).map(Zeroizing::new) {
                 break (self.public.power_of_form(&factor), inverse);
@@ -133,7 +134,7 @@ impl RsaPrivateKey {
         let result = Zeroizing::new(Form::new(&power, params).mul(&unblind).retrieve());
         let again = self.public.power(&result);
         let undone = big::write(&again).ct_eq(&big::write(number));
-        (Zeroizing::new(big::write(&result)), undone)
+        (Wiped(big::write(&result)), undone)
     }
 
     /// The key with these primes.
@@ -158,7 +159,7 @@ impl fmt::Debug for RsaPrivateKey {
 
 /// What a client encrypted, after every check that needs no knowledge of its meaning.
 pub struct Inner {
-    data: Zeroizing<[u8; OLD_DATA_LEN_MAX]>,
+    data: Wiped<OLD_DATA_LEN_MAX>,
     len: usize,
     scheme: Scheme,
 }
@@ -277,7 +278,7 @@ const PEM_LABEL: &str = "RSA PRIVATE KEY";
 /// Reads a number of a key file that belongs to one of the primes.
 fn half(number: UintRef<'_>) -> Result<Zeroizing<U1024>, KeyError> {
     let bytes = big::pad_left::<128>(number.as_bytes()).ok_or(KeyError::Size)?;
-    Ok(Zeroizing::new(U1024::from_be_slice(Zeroizing::new(bytes).as_ref())))
+    Ok(Zeroizing::new(U1024::from_be_slice(&*Wiped(bytes))))
 }
 
 /// A prime of 1024 bits with its two highest bits set, so that two of them make 2048 bits.
