@@ -134,7 +134,7 @@ impl fmt::Debug for SecretKey {
 
 /// Why a text is no secret. It never repeats the text, which may be a secret but for one letter.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SecretError {
     /// The domain of an `ee` secret is missing, too long or no host name.
     Domain {

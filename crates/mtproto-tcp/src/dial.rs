@@ -83,7 +83,7 @@ impl TcpDial {
             .resolve()
             .await
             .map_err(|source| DialError::Resolve { target: target(), source })?;
-        connect_any(alternate(addresses))
+        race(alternate(addresses), TcpStream::connect)
             .await
             .map_err(|source| DialError::Connect { target: target(), source })
     }
@@ -135,25 +135,31 @@ fn alternate(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     turns
 }
 
-/// Connects to whichever address answers first. The next is tried when one fails, or is silent for
-/// [`ATTEMPT_DELAY`]; those that lose are closed.
-async fn connect_any(mut addresses: VecDeque<SocketAddr>) -> io::Result<TcpStream> {
+/// Gives the connection to whichever address answers first. The next is tried when one fails, or
+/// is silent for [`ATTEMPT_DELAY`]; those that lose are dropped.
+async fn race<C, F>(
+    mut addresses: VecDeque<SocketAddr>,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<C>
+where
+    C: Send + 'static,
+    F: Future<Output = io::Result<C>> + Send + 'static,
+{
     let mut attempts = JoinSet::new();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no address to try");
     loop {
         if let Some(address) = addresses.pop_front() {
-            attempts.spawn(async move { (address, TcpStream::connect(address).await) });
+            attempts.spawn(connect(address));
         }
         let attempt = tokio::select! {
             attempt = attempts.join_next() => attempt,
             () = sleep(ATTEMPT_DELAY), if !addresses.is_empty() => continue,
         };
         match attempt {
-            None if addresses.is_empty() => return Err(last),
-            None => {}
-            Some(Ok((_, Ok(stream)))) => return Ok(stream),
-            Some(Ok((address, Err(error)))) => {
-                debug!(%address, %error, "address does not answer");
+            None => return Err(last),
+            Some(Ok(Ok(stream))) => return Ok(stream),
+            Some(Ok(Err(error))) => {
+                debug!(%error, "an address does not answer");
                 last = error;
             }
             Some(Err(error)) => last = io::Error::other(error),
@@ -163,16 +169,53 @@ async fn connect_any(mut addresses: VecDeque<SocketAddr>) -> io::Result<TcpStrea
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+
+    fn parse(list: &str) -> VecDeque<SocketAddr> {
+        list.split(' ').map(|address| address.parse().unwrap()).collect()
+    }
 
     #[test]
     fn families_take_turns() {
-        let parse = |list: &str| -> Vec<SocketAddr> {
-            list.split(' ').map(|address| address.parse().unwrap()).collect()
-        };
-        let check = |given, expected| assert_eq!(alternate(parse(given)), parse(expected));
+        let check = |given, expected| assert_eq!(alternate(parse(given).into()), parse(expected));
         check("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1", "[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1");
         check("1.1.1.1:1 [::1]:1 [::2]:1", "1.1.1.1:1 [::1]:1 [::2]:1");
         check("1.1.1.1:1", "1.1.1.1:1");
+    }
+
+    /// An address whose port is even answers after so many milliseconds, others refuse.
+    async fn connect(address: SocketAddr) -> io::Result<SocketAddr> {
+        sleep(Duration::from_millis(address.port().into())).await;
+        let refused = io::ErrorKind::ConnectionRefused.into();
+        if address.port().is_multiple_of(2) { Ok(address) } else { Err(refused) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "time is virtual here")]
+    async fn the_first_to_answer_wins() {
+        let check = async |list: &str, winner: usize, after: u64| {
+            let (addresses, begin) = (parse(list), Instant::now());
+            let address = race(addresses.clone(), connect).await.unwrap();
+            assert_eq!(address, addresses[winner], "{list}");
+            assert_eq!(begin.elapsed(), Duration::from_millis(after), "{list}");
+        };
+        check("1.1.1.1:10", 0, 10).await;
+        check("1.1.1.1:240 1.1.1.2:2", 0, 240).await;
+        // The first is silent, so the second starts after the delay.
+        check("1.1.1.1:60000 1.1.1.2:10", 1, 260).await;
+        check("1.1.1.1:60000 1.1.1.2:60000 1.1.1.3:10", 2, 510).await;
+        check("1.1.1.1:300 1.1.1.2:100", 0, 300).await;
+        // The first refuses, so the second starts at once.
+        check("1.1.1.1:1 1.1.1.2:10", 1, 11).await;
+        check("1.1.1.1:1 1.1.1.2:1 1.1.1.3:10", 2, 12).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_answers() {
+        let error = race(parse("1.1.1.1:1 1.1.1.2:301"), connect).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(race(VecDeque::new(), connect).await.is_err());
     }
 }

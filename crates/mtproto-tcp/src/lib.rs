@@ -8,6 +8,9 @@ mod dial;
 mod listen;
 mod socket;
 
+#[cfg(test)]
+mod tests;
+
 pub use dial::{ATTEMPT_DELAY, CONNECT_LIMIT, TcpDial};
 pub use listen::{ACCEPT_PAUSE, BACKLOG, BindError, TcpListen};
 pub use socket::{KEEPALIVE_AFTER, KEEPALIVE_EVERY, KEEPALIVE_PROBES, attach, detach};

@@ -39,7 +39,7 @@ fn a_written_secret_is_read_again() {
 }
 
 fn check(text: &str, error: SecretError, shown: &str) {
-    assert_eq!(parse(text), Err(error.clone()), "{text}");
+    assert_eq!(parse(text), Err(error), "{text}");
     assert_eq!(error.to_string(), shown);
 }
 
