@@ -32,7 +32,7 @@ use mtproto_tl::{AuthKeyId, ServerTime};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use changes::Change;
+use changes::{Change, Writer};
 use keys::{Keys, Read};
 use worker::Worker;
 
@@ -69,9 +69,10 @@ impl RedbKeyStore {
         let database = Arc::new(database);
         let io_error = |error| OpenError::Io { path: path.to_owned(), error };
 
-        let written = Arc::clone(&database);
+        let len = std::fs::metadata(path).map_err(io_error)?.len();
+        let changes = Writer::new(Arc::clone(&database), len);
         let writer = Worker::start("key-writer", CHANGES_PER_COMMIT_MAX, move |batch| {
-            changes::commit(&written, batch);
+            changes.commit(batch);
         })
         .map_err(io_error)?;
         let reader = Worker::start("key-reader", READS_PER_TURN_MAX, move |batch| {
