@@ -24,7 +24,7 @@ pub struct RsaPrivateKey {
 }
 
 impl RsaPrivateKey {
-    /// Draws a new key with the exponent 65537. Takes about a second.
+    /// Draws a new key with the exponent 65537. Takes about 50 ms.
     pub fn generate(random: &mut dyn SecureRandom) -> Self {
         loop {
             let (p, q) = (random_prime(random), random_prime(random));
