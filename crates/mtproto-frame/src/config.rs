@@ -38,8 +38,8 @@ impl WireConfig {
 /// How a client hides its stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Obfuscation {
-    /// A proxy's secret, if the server asks for one. A fake TLS secret is used for what it is inside
-    /// the TLS records, which are not this crate's.
+    /// A proxy's secret, if the server asks for one. A fake TLS secret is used for what it is
+    /// inside the TLS records, which are not this crate's.
     pub secret: Option<Secret>,
     /// For proxies: the DC, plus 10000 for test DCs, negative for media DCs.
     pub dc: i16,

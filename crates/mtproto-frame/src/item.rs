@@ -1,11 +1,13 @@
 //! What a stream carries, above its framing.
 
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::TransportError;
 
 /// One thing that arrived.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Eq, PartialEq)]
 pub enum Inbound {
     /// The server is in trouble with what we sent. Only a client receives this.
     Error(TransportError),
@@ -16,12 +18,13 @@ pub enum Inbound {
         /// The client asked for a quick ack of it. Only a server sees this set.
         quick_ack: bool,
     },
-    /// The server has accepted the packet with this token (bit 31 set). Only a client receives this.
+    /// The server has accepted the packet with this token (bit 31 set). Only a client receives
+    /// this.
     QuickAck(u32),
 }
 
 /// One thing to send.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum Outbound {
     /// Tells the client what is wrong. Only a server sends this.
     Error(TransportError),
@@ -33,8 +36,8 @@ pub enum Outbound {
         /// asking.
         quick_ack: bool,
     },
-    /// Acknowledges the packet with this token (bit 31 set). Only a server sends this, and only when
-    /// it was asked.
+    /// Acknowledges the packet with this token (bit 31 set). Only a server sends this, and only
+    /// when it was asked.
     QuickAck(u32),
 }
 
@@ -44,6 +47,31 @@ impl Outbound {
     pub fn packet(payload: impl Into<Bytes>) -> Self {
         Self::Packet { payload: payload.into(), quick_ack: false }
     }
+}
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => f.debug_tuple("Error").field(error).finish(),
+            Self::Packet { payload, quick_ack } => debug_packet(payload, *quick_ack, f),
+            Self::QuickAck(token) => write!(f, "QuickAck({token:#010x})"),
+        }
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => f.debug_tuple("Error").field(error).finish(),
+            Self::Packet { payload, quick_ack } => debug_packet(payload, *quick_ack, f),
+            Self::QuickAck(token) => write!(f, "QuickAck({token:#010x})"),
+        }
+    }
+}
+
+/// Shows no payload: a plain one holds nonces.
+fn debug_packet(payload: &[u8], quick_ack: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.debug_struct("Packet").field("len", &payload.len()).field("quick_ack", &quick_ack).finish()
 }
 
 /// Which end of the stream this is.

@@ -4,6 +4,7 @@
 
 use mtproto_crypto::hash::sha256;
 use mtproto_crypto::{CtrStream, SecureRandom, SecureRandomExt};
+use zeroize::Zeroizing;
 
 use crate::item::Role;
 use crate::sniffer::looks_obfuscated;
@@ -59,7 +60,8 @@ pub(crate) fn open_as_client(
     seal(header, tag, dc, key)
 }
 
-/// Writes tag and dc into `header`, whose other bytes are random, and encrypts what is to be hidden.
+/// Writes tag and dc into `header`, whose other bytes are random, and encrypts what is to be
+/// hidden.
 pub(crate) fn seal(
     mut header: Header,
     tag: [u8; 4],
@@ -92,7 +94,10 @@ fn stream(header: &Header, key: Option<&SecretKey>) -> CtrStream {
     let iv: [u8; 16] = part(header, IV_AT);
     match key {
         None => CtrStream::new(&material, &iv),
-        Some(secret) => CtrStream::new(&sha256(&[&material, secret.as_bytes()]), &iv),
+        Some(secret) => {
+            let key = Zeroizing::new(sha256(&[&material, secret.as_bytes()]));
+            CtrStream::new(&key, &iv)
+        }
     }
 }
 

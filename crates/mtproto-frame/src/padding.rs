@@ -25,8 +25,8 @@ impl PaddingSeed {
     }
 }
 
-/// The paddings of one direction: the key stream of a cipher, so that a stream needs no generator of
-/// its own and draws on the shared one only once.
+/// The paddings of one direction: the key stream of a cipher, so that a stream needs no generator
+/// of its own and draws on the shared one only once.
 #[derive(Debug)]
 pub(crate) struct PaddingSource {
     stream: CtrStream,

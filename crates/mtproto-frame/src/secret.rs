@@ -12,8 +12,8 @@ pub const SECRET_DOMAIN_LEN_MAX: usize = 182;
 
 /// What client and server share so that the stream can be opened, and how it then looks.
 ///
-/// `Display` writes the secret out in hex, to be read by `FromStr` and by every client; `Debug` does
-/// not show it.
+/// `Display` writes the secret out in hex, to be read by `FromStr` and by every client; `Debug`
+/// does not show it.
 // req: S116
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Secret {

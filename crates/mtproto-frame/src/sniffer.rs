@@ -70,8 +70,8 @@ impl Sniffer {
     }
 }
 
-/// Whether a client's obfuscated header may begin with `prefix`: it must not look like anything else
-/// to any server.
+/// Whether a client's obfuscated header may begin with `prefix`: it must not look like anything
+/// else to any server.
 pub(crate) fn looks_obfuscated(prefix: [u8; SNIFF_LEN_MAX]) -> bool {
     Sniff::of(&prefix) == Sniff::Obfuscated && !prefix.starts_with(AVOIDED)
 }

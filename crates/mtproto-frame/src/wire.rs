@@ -86,17 +86,17 @@ impl Wire {
         Ok(Self { side: Side::Stream(stream), fault: None })
     }
 
-    /// A server's side, which learns from the first bytes what the client speaks. `random` gives the
-    /// seed of paddings.
+    /// A server's side, which learns from the first bytes what the client speaks. `random` gives
+    /// the seed of paddings.
     #[must_use]
     pub fn server(config: Arc<ServerWireConfig>, random: &mut dyn SecureRandom) -> Self {
         let seed = Box::new(PaddingSeed::draw(random));
         Self { side: Side::Unrecognised { config, seed }, fault: None }
     }
 
-    /// Takes the next packet, quick ack or error off the front of `input`, in which the bytes of the
-    /// stream stand as they arrived, and where the caller only ever appends. Called until it gives
-    /// `None`: more bytes are needed.
+    /// Takes the next packet, quick ack or error off the front of `input`, in which the bytes of
+    /// the stream stand as they arrived, and where the caller only ever appends. Called until it
+    /// gives `None`: more bytes are needed.
     ///
     /// # Errors
     /// Why the stream cannot be read any further; the same at every later call.
@@ -107,8 +107,8 @@ impl Wire {
         self.advance(input).inspect_err(|fault| self.fault = Some(*fault))
     }
 
-    /// Frames one item at the end of `out`. What is there already is left alone; the caller may take
-    /// bytes off the front between calls.
+    /// Frames one item at the end of `out`. What is there already is left alone; the caller may
+    /// take bytes off the front between calls.
     ///
     /// # Errors
     /// What the caller did wrong; nothing was written.
@@ -127,8 +127,8 @@ impl Wire {
         self.finish(out)
     }
 
-    /// Starts a frame around `len` bytes that the caller appends to `out` next, so that a packet can
-    /// be laid out and sealed where it will be sent from. Several frames may be begun before
+    /// Starts a frame around `len` bytes that the caller appends to `out` next, so that a packet
+    /// can be laid out and sealed where it will be sent from. Several frames may be begun before
     /// [`finish`](Self::finish); until then the caller does nothing but append payloads, and change
     /// them.
     ///

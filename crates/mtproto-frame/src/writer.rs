@@ -54,7 +54,8 @@ impl FrameWriter {
         self.open = Some(OpenFrame { payload_at: out.len(), payload_len, padding });
     }
 
-    /// Writes what follows the payload of the open frame, if one is open. A checksum is filled in by
+    /// Writes what follows the payload of the open frame, if one is open. A checksum is filled in
+    /// by
     /// [`sum`](Self::sum), since the payload may still change.
     pub(crate) fn end(&mut self, out: &mut impl OutputBuffer) -> Result<(), Misuse> {
         let Some(frame) = &self.open else { return Ok(()) };

@@ -55,6 +55,12 @@ impl TcpDial {
         self
     }
 
+    /// Where this connects to.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// As [`Dial::dial`], with the stream still known. Cancel-safe.
     ///
     /// # Errors

@@ -9,9 +9,9 @@ use mtproto_frame::{Inbound, Misuse, Outbound, Recognised, WireFault};
 
 /// One connection, either side of it.
 ///
-/// Both directions go through one `&mut`: whoever owns the link polls [`poll_recv`](Self::poll_recv)
-/// and [`poll_flush`](Self::poll_flush) in the same wake-up. Nothing is kept in futures, so any of
-/// them may be dropped at any point.
+/// Both directions go through one `&mut`: whoever owns the link polls
+/// [`poll_recv`](Self::poll_recv) and [`poll_flush`](Self::poll_flush) in the same wake-up. Nothing
+/// is kept in futures, so any of them may be dropped at any point.
 pub trait Link: Send + Unpin {
     /// Takes `item` to be sent. It leaves with the next [`poll_flush`](Self::poll_flush), together
     /// with everything else that was taken till then.

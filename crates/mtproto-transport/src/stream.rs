@@ -116,8 +116,9 @@ impl<S> StreamLink<S> {
         self.state.wire.recognised()
     }
 
-    /// The wire and the buffer it writes to, for [`Wire::begin`]: packets can be laid out and sealed
-    /// where they are sent from. They leave with the next flush, which also finishes their frames.
+    /// The wire and the buffer it writes to, for [`Wire::begin`]: packets can be laid out and
+    /// sealed where they are sent from. They leave with the next flush, which also finishes their
+    /// frames.
     pub fn output(&mut self) -> (&mut Wire, &mut Vec<u8>) {
         (&mut self.state.wire, &mut self.state.output)
     }
@@ -142,21 +143,27 @@ impl StreamState {
         }
     }
 
-    /// The next item of what arrived.
+    /// The next item of what arrived, if all of it is there.
     fn next(&mut self) -> Result<Option<Inbound>, LinkError> {
-        if self.receiving == Receiving::Packets {
-            match self.wire.receive(&mut self.input) {
-                Ok(item) => return Ok(item),
-                Err(WireFault::Unrecognised) => self.receiving = Receiving::Dropping,
-                Err(fault) => {
-                    self.receiving = Receiving::Over;
-                    return Err(fault.into());
+        match self.receiving {
+            Receiving::Packets => self.wire.receive(&mut self.input).or_else(|fault| match fault {
+                WireFault::Unrecognised => {
+                    self.receiving = Receiving::Dropping;
+                    self.input.clear();
+                    Ok(None)
                 }
+                _ => {
+                    self.receiving = Receiving::Over;
+                    Err(fault.into())
+                }
+            }),
+            // req: S116
+            Receiving::Dropping => {
+                self.input.clear();
+                Ok(None)
             }
+            Receiving::Over => Err(LinkError::Closed),
         }
-        // req: S116
-        self.input.clear();
-        Ok(None)
     }
 
     /// What the end of the peer's direction means.
@@ -224,9 +231,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for StreamLink<S> {
         loop {
             if let Some(item) = self.state.next()? {
                 return Poll::Ready(Ok(item));
-            }
-            if self.state.receiving == Receiving::Over {
-                return Poll::Ready(Err(LinkError::Closed));
             }
             match ready!(self.poll_read(cx))? {
                 0 => return Poll::Ready(Err(self.state.ended())),

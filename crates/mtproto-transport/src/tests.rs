@@ -111,6 +111,7 @@ async fn a_stream_of_another_protocol_can_be_handed_on() {
     stream.write_all(request).await.unwrap();
     let end = link.recv().await;
     assert!(matches!(end, Err(LinkError::Fault(WireFault::Foreign(Foreign::Http)))), "{end:?}");
+    assert!(matches!(link.recv().await, Err(LinkError::Closed)));
     assert_eq!(link.peer().to_string(), "memory http");
     let (_stream, state) = link.into_parts();
     assert_eq!(state.into_input(), request[..]);

@@ -136,4 +136,6 @@ fn nothing_shows_a_key() {
     let wire = Wire::client(&config, &mut SeededRandom::new(1)).unwrap();
     let shown = format!("{config:?} {wire:?}");
     assert!(shown.contains("SecretKey(..)") && !shown.contains("115, 105, 120"), "{shown}");
+    let shown = format!("{:?}", (Outbound::packet(&b"nonce"[..]), packet(b"nonce", true)));
+    assert!(shown.contains("len: 5") && !shown.contains("110, 111"), "{shown}");
 }
