@@ -133,7 +133,7 @@ pub fn write_container(messages: &[Message], out: &mut Vec<u8>) {
     out.extend_from_slice(&CONTAINER_ID.to_le_bytes());
     out.extend_from_slice(&len_word(messages.len()));
     for message in messages {
-        debug_assert!(message.body.len() % 4 == 0, "TL objects are made of words");
+        debug_assert!(message.body.len().is_multiple_of(4), "TL objects are made of words");
         out.extend_from_slice(&message.id.0.to_le_bytes());
         out.extend_from_slice(&message.seqno.0.to_le_bytes());
         out.extend_from_slice(&len_word(message.body.len()));
@@ -149,7 +149,7 @@ pub(crate) fn read_message(
     let id = MsgId(input.u64()?);
     let seqno = Seqno(input.u32()?);
     let bytes = input.u32()?;
-    if bytes < 4 || bytes % 4 != 0 {
+    if bytes < 4 || !bytes.is_multiple_of(4) {
         return Err(ContainerError::BadLength { bytes });
     }
     let body = input.slice(usize::try_from(bytes).unwrap_or(usize::MAX))?;

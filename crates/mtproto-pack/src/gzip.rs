@@ -145,7 +145,7 @@ mod tests {
         for len in [400, 4_000, 40_000, 400_000] {
             let object = b"a word, and another; ".repeat(len / 20);
             let packed = pack(&object).expect("text is compressible");
-            assert!(packed.len() <= object.len() * 9 / 10 && packed.len() % 4 == 0);
+            assert!(packed.len() <= object.len() * 9 / 10 && packed.len().is_multiple_of(4));
             assert_eq!(unpack(&packed, object.len()), Ok(object.into()));
         }
     }

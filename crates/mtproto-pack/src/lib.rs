@@ -20,5 +20,5 @@ pub use container::{
     ContainerError, MESSAGE_HEADER_LEN, Message, object_id, read_container, write_container,
 };
 pub use flatten::{Flat, INFLATED_MAX, Item, Limits, MSG_COPY_ID, PackError, flatten};
-pub use gzip::GZIP_PACKED_ID;
+pub use gzip::{GZIP_PACKED_ID, GzipError};
 pub use rpc::{DropAnswer, RPC_ERROR_ID, RPC_RESULT_ID, RpcAnswer, RpcError, RpcResult};

@@ -12,10 +12,12 @@
 
 mod acks;
 mod bad_msg;
+pub mod client;
 mod clock;
 mod fault;
 mod ids;
 mod inbox;
+mod notices;
 mod packet;
 mod salts;
 pub mod server;
@@ -24,10 +26,15 @@ mod test_time;
 
 pub use acks::{ACK_QUEUE_MAX, AckQueue, IDS_MAX};
 pub use bad_msg::BadMsg;
+pub use client::{
+    ClientCloseReason, ClientEvent, ClientOutput, ClientSession, ClientSessionConfig, Gap,
+    MakeBody, PingConfig, PingId, RequestError, RequestId, RequestOptions,
+};
 pub use clock::ServerClock;
 pub use fault::{Fault, Misuse};
 pub use ids::{MsgIds, Seqnos};
 pub use inbox::{Arrival, Inbox, MsgState};
+pub use notices::{NOTICES_BYTES_MAX, NOTICES_MAX};
 pub use packet::{LinkId, Outgoing};
 pub use salts::{
     FUTURE_SALTS_MAX, FirstSalt, SALT_PERIOD, SALTS_MAX, SaltSchedule, SaltSecret, Salts,

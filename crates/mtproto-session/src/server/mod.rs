@@ -8,7 +8,6 @@
 mod checks;
 mod inbound;
 mod links;
-mod notices;
 mod outbox;
 mod output;
 mod rpc;
@@ -23,8 +22,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mtproto_pack::{INFLATED_MAX, Message, gzip};
-use mtproto_tl::{Author, MsgId, Salt, SessionId};
+use mtproto_tl::{Author, Encode, MsgId, Salt, SessionId};
 
+use crate::notices::Notices;
 use crate::{
     AckQueue, Arrival, Fault, IDS_MAX, Inbox, LinkId, Misuse, MsgIds, MsgState, SaltSchedule,
     Seqnos, ServerClock,
@@ -33,8 +33,6 @@ use checks::{Accepted, Received, Refusal};
 pub use checks::{MSG_ID_FUTURE_MAX, MSG_ID_PAST_MAX};
 use links::Links;
 pub use links::{DISCONNECT_DELAY_MAX, LINKS_MAX};
-use notices::Notices;
-pub use notices::{NOTICES_BYTES_MAX, NOTICES_MAX};
 use outbox::Outbox;
 pub use outbox::{OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, SENDS_MAX};
 pub use output::{
@@ -147,7 +145,7 @@ impl ServerSession {
     // req: S55, S93, S94
     pub fn push(&mut self, object: Bytes, now: Instant) -> Result<MsgId, Misuse> {
         self.now = now;
-        if object.is_empty() || object.len() % 4 != 0 {
+        if object.is_empty() || !object.len().is_multiple_of(4) {
             return Err(Misuse::BadObject { len: object.len() });
         }
         let body = self.pack(object);
@@ -314,6 +312,11 @@ impl ServerSession {
             self.inbox.insert(copy, seqno, MsgState::NO_ACK);
         }
         self.act(link, message);
+    }
+
+    /// Answers a message that came over `link`.
+    fn reply(&mut self, link: LinkId, object: &impl Encode) {
+        self.notices.add(link, Author::ServerReply, object);
     }
 
     /// Packs an object if it is long and that saves.

@@ -86,7 +86,7 @@ impl ServerSession {
         let result = match reply {
             _ if dropped => DropAnswer::DroppedRunning.to_bytes(),
             RpcReply::Err(error) => error.to_bytes(),
-            RpcReply::Ok(object) if object.is_empty() || object.len() % 4 != 0 => {
+            RpcReply::Ok(object) if object.is_empty() || !object.len().is_multiple_of(4) => {
                 RpcError::new(500, "ANSWER_INVALID").to_bytes()
             }
             RpcReply::Ok(object) => self.pack(object),
@@ -189,7 +189,7 @@ impl ServerSession {
             bytes: i32::try_from(len).unwrap_or(i32::MAX),
             status: 0,
         };
-        self.notices.reply(link, &info);
+        self.reply(link, &info);
     }
 
     /// Sends the answers to these queries again, as far as they are in the queue.

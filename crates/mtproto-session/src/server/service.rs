@@ -24,9 +24,9 @@ impl ServerSession {
         self.now = now;
         let link = self.reply_link(ticket);
         if existed {
-            self.notices.reply(link, &types::DestroySessionOk { session_id });
+            self.reply(link, &types::DestroySessionOk { session_id });
         } else {
-            self.notices.reply(link, &types::DestroySessionNone { session_id });
+            self.reply(link, &types::DestroySessionNone { session_id });
         }
     }
 
@@ -36,9 +36,9 @@ impl ServerSession {
         self.now = now;
         let link = self.reply_link(ticket);
         match outcome {
-            KeyDestroyed::Fail => self.notices.reply(link, &types::DestroyAuthKeyFail),
-            KeyDestroyed::None => self.notices.reply(link, &types::DestroyAuthKeyNone),
-            KeyDestroyed::Ok => self.notices.reply(link, &types::DestroyAuthKeyOk),
+            KeyDestroyed::Fail => self.reply(link, &types::DestroyAuthKeyFail),
+            KeyDestroyed::None => self.reply(link, &types::DestroyAuthKeyNone),
+            KeyDestroyed::Ok => self.reply(link, &types::DestroyAuthKeyOk),
         }
     }
 
@@ -64,7 +64,7 @@ impl ServerSession {
             Inbound::HttpWait | Inbound::Ignored => (),
             Inbound::Ping { ping_id, disconnect_delay } => {
                 // req: S26, S27, S28
-                self.notices.reply(link, &types::Pong { msg_id: id, ping_id });
+                self.reply(link, &types::Pong { msg_id: id, ping_id });
                 if let Some(seconds) = disconnect_delay {
                     self.links.disconnect_after(link, seconds, self.now);
                 }
@@ -86,10 +86,10 @@ impl ServerSession {
             let new_server_salt = self.salts.current(self.clock.now(self.now));
             let notice =
                 types::BadServerSalt { bad_msg_id, bad_msg_seqno, error_code, new_server_salt };
-            self.notices.reply(link, &notice);
+            self.reply(link, &notice);
         } else {
             let notice = types::BadMsgNotification { bad_msg_id, bad_msg_seqno, error_code };
-            self.notices.reply(link, &notice);
+            self.reply(link, &notice);
         }
     }
 
@@ -105,7 +105,7 @@ impl ServerSession {
     // req: S32
     fn destroy_session(&mut self, id: MsgId, link: LinkId, session_id: SessionId) {
         if session_id == self.session_id {
-            self.notices.reply(link, &types::DestroySessionNone { session_id });
+            self.reply(link, &types::DestroySessionNone { session_id });
         } else {
             let ticket = Ticket { request: id, link };
             let control = Control::DestroySession { ticket, session_id };
@@ -118,13 +118,13 @@ impl ServerSession {
         let time = self.clock.now(self.now);
         let salts = self.salts.future(time, u32::try_from(count).unwrap_or(0));
         let now = i32::from_le_bytes(time.unix_seconds().to_le_bytes());
-        self.notices.reply(link, &types::FutureSalts { req_msg_id, now, salts });
+        self.reply(link, &types::FutureSalts { req_msg_id, now, salts });
     }
 
     // req: S16, S17
     fn reply_states(&mut self, link: LinkId, req_msg_id: MsgId, ids: &[MsgId]) {
         let info: Bytes = ids.iter().map(|id| self.inbox.state(*id).0).collect();
-        self.notices.reply(link, &types::MsgsStateInfo { req_msg_id, info });
+        self.reply(link, &types::MsgsStateInfo { req_msg_id, info });
     }
 
     /// Sends messages again, or says what is known of them if any of them is not in the queue.

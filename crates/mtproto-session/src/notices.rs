@@ -15,36 +15,36 @@ pub const NOTICES_BYTES_MAX: usize = 1 << 20;
 
 /// One message that needs no acknowledgement.
 #[derive(Debug)]
-pub(super) struct Notice {
-    pub(super) link: LinkId,
-    pub(super) body: Bytes,
-    pub(super) author: Author,
+pub(crate) struct Notice {
+    pub(crate) link: LinkId,
+    pub(crate) body: Bytes,
+    pub(crate) author: Author,
 }
 
 /// Notices that wait for the next drain, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Notices {
+pub(crate) struct Notices {
     waiting: VecDeque<Notice>,
     bytes: usize,
 }
 
 impl Notices {
-    /// Answers a message of `link`.
-    pub(super) fn reply(&mut self, link: LinkId, object: &impl Encode) {
+    /// Says something to `link`.
+    pub(crate) fn add(&mut self, link: LinkId, author: Author, object: &impl Encode) {
         let body = object.to_bytes();
         if self.waiting.len() < NOTICES_MAX && self.bytes + body.len() <= NOTICES_BYTES_MAX {
             self.bytes += body.len();
-            self.waiting.push_back(Notice { link, body, author: Author::ServerReply });
+            self.waiting.push_back(Notice { link, body, author });
         }
     }
 
     /// The link that the next notice is for.
-    pub(super) fn next_link(&self) -> Option<LinkId> {
+    pub(crate) fn next_link(&self) -> Option<LinkId> {
         self.waiting.front().map(|notice| notice.link)
     }
 
     /// Takes the next notice if it is for `link` and satisfies `fits`.
-    pub(super) fn take_next(
+    pub(crate) fn take_next(
         &mut self,
         link: LinkId,
         fits: impl FnOnce(usize) -> bool,
@@ -58,7 +58,7 @@ impl Notices {
     }
 
     /// Drops what was for a link that is gone.
-    pub(super) fn forget_link(&mut self, link: LinkId) {
+    pub(crate) fn forget_link(&mut self, link: LinkId) {
         self.waiting.retain(|notice| notice.link != link);
         self.bytes = self.waiting.iter().map(|notice| notice.body.len()).sum();
     }

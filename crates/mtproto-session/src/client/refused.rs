@@ -1,0 +1,184 @@
+//! What a client session does when the server refuses a message.
+
+use mtproto_crypto::hash::sha256;
+use mtproto_tl::{MsgId, Salt, SessionId};
+
+use super::sent::Errand;
+use super::{
+    ClientCloseReason, ClientEvent, ClientOutput, ClientSession, Gap, RequestError, RequestId,
+};
+use crate::notices::Notices;
+use crate::{BadMsg, LinkId, MsgIds, Seqnos};
+
+impl ClientSession {
+    /// `bad_server_salt`: takes the salt and sends again.
+    // req: S15
+    pub(super) fn handle_bad_salt(&mut self, link: LinkId, bad_id: MsgId, salt: Salt) {
+        let errands = self.take_sent(bad_id);
+        if errands.is_empty() {
+            return;
+        }
+        if self.salts.adopt(salt, self.clock.now(self.now)) {
+            self.errands.salts_asked = None;
+            self.tell(ClientEvent::SaltsChanged);
+        }
+        self.redo(link, errands);
+    }
+
+    /// `bad_msg_notification`: puts right what was wrong. `notice` is its own id, which tells the time.
+    // req: S14
+    pub(super) fn handle_bad_msg(&mut self, link: LinkId, notice: MsgId, bad_id: MsgId, code: i32) {
+        let errands = self.take_sent(bad_id);
+        if errands.is_empty() {
+            return;
+        }
+        match BadMsg::from_code(code) {
+            Some(BadMsg::IdTooLow) => {
+                self.correct_clock(notice);
+                self.redo(link, errands);
+            }
+            Some(BadMsg::IdTooHigh) => {
+                // Ids grow within a session, so with an earlier time another has to begin.
+                self.correct_clock(notice);
+                self.restart();
+                self.redo(link, lasting(errands));
+            }
+            Some(BadMsg::SeqnoTooLow | BadMsg::SeqnoTooHigh) => {
+                self.restart();
+                self.redo(link, lasting(errands));
+            }
+            Some(BadMsg::ContainerIdUsed | BadMsg::Salt | BadMsg::TooOld) => {
+                self.redo(link, errands)
+            }
+            Some(BadMsg::Container) => {
+                let refused = self.part(errands);
+                self.fail(refused, code);
+            }
+            // We do not make such messages; if one is refused so, it would be again.
+            Some(BadMsg::IdBits | BadMsg::SeqnoEven | BadMsg::SeqnoOdd) | None => {
+                self.fail(errands, code);
+            }
+        }
+    }
+
+    /// Another session takes this one's place; the server knows nothing of it.
+    // req: S12, S118
+    pub(super) fn restart(&mut self) {
+        let old = self.session_id;
+        self.session_id = next_session_id(old);
+        self.ids = MsgIds::default();
+        self.seqnos = Seqnos::default();
+        self.inbox.clear();
+        self.acks.clear();
+        self.requests.restart();
+        self.sent.clear();
+        self.errands.restart();
+        self.errands.destroy_session(old);
+        self.notices = Notices::default();
+        self.quick_acks.clear();
+        self.pings.restart(self.now);
+        let session_id = self.session_id;
+        self.tell(ClientEvent::Gap(Gap::SessionReplaced { session_id }));
+    }
+
+    /// What the refused message or packet was about. A repeated request may stand in a packet that
+    /// its id does not lead to.
+    fn take_sent(&mut self, id: MsgId) -> Vec<Errand> {
+        let errands = self.sent.take(id);
+        if errands.is_empty() {
+            self.requests.find(id).map(Errand::Request).into_iter().collect()
+        } else {
+            errands
+        }
+    }
+
+    /// Sends everything again, with new ids.
+    fn redo(&mut self, link: LinkId, errands: Vec<Errand>) {
+        let mut too_often = false;
+        for errand in errands {
+            match errand {
+                Errand::Acks(ids) => {
+                    ids.into_iter().for_each(|id| self.acks.owe_at_once(id, self.now));
+                }
+                Errand::DestroyAuthKey => self.errands.destroy_auth_key = true,
+                Errand::DestroySession(session_id) => self.errands.destroy_session(session_id),
+                Errand::DropAnswer(request) => self.errands.drop_answer(request),
+                Errand::FutureSalts => self.errands.salts_asked = None,
+                Errand::Ping(ping) => self.pings.refused(ping, self.now),
+                Errand::Reply => (),
+                Errand::Request(request) => {
+                    too_often |= self.requests.refused(request);
+                    self.requests.send_anew(request);
+                }
+                Errand::Resend(ids) => ids.into_iter().for_each(|id| self.errands.ask_resend(id)),
+                Errand::States(ids) => self.errands.ask_states(ids),
+            }
+        }
+        if too_often {
+            let reason = ClientCloseReason::Refusals;
+            self.outputs.push_back(ClientOutput::Close { link, reason });
+        }
+    }
+
+    /// Sends requests of a refused container again, each in a packet of its own; the rest of the
+    /// container with them. Returns what was in a packet of its own already.
+    fn part(&mut self, errands: Vec<Errand>) -> Vec<Errand> {
+        let mut refused = Vec::new();
+        let mut again = Vec::new();
+        for errand in errands {
+            match errand {
+                Errand::Request(request) if !self.requests.set_alone(request) => {
+                    refused.push(errand);
+                }
+                Errand::Request(request) => self.requests.send_anew(request),
+                other => again.push(other),
+            }
+        }
+        for errand in again {
+            if let Errand::Acks(ids) = errand {
+                ids.into_iter().for_each(|id| self.acks.owe_at_once(id, self.now));
+            }
+        }
+        refused
+    }
+
+    fn fail(&mut self, errands: Vec<Errand>, code: i32) {
+        for errand in errands {
+            if let Errand::Request(request) = errand {
+                self.refuse(request, code);
+            }
+        }
+    }
+
+    fn refuse(&mut self, request: RequestId, code: i32) {
+        if self.requests.remove(request).is_some() {
+            let outcome = Err(RequestError::Refused { code });
+            self.tell(ClientEvent::Answer { request, outcome });
+        }
+    }
+}
+
+/// What is worth doing in another session too.
+fn lasting(mut errands: Vec<Errand>) -> Vec<Errand> {
+    errands.retain(|errand| match errand {
+        Errand::DestroyAuthKey
+        | Errand::DestroySession(_)
+        | Errand::Ping(_)
+        | Errand::Request(_) => true,
+        Errand::Acks(_)
+        | Errand::DropAnswer(_)
+        | Errand::FutureSalts
+        | Errand::Reply
+        | Errand::Resend(_)
+        | Errand::States(_) => false,
+    });
+    errands
+}
+
+/// The id of the session after this one: as random as the first, since that was.
+fn next_session_id(session_id: SessionId) -> SessionId {
+    let [a, b, c, d, e, f, g, h, ..] = sha256(&[b"session after", &session_id.0.to_le_bytes()]);
+    let next = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    // Zero names no session, and one in 2^64 hashes is zero.
+    SessionId(next.max(1))
+}

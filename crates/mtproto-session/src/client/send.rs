@@ -1,0 +1,193 @@
+//! From what a client session has to say to the packets that say it.
+
+use std::time::Instant;
+
+use mtproto_tl::{Author, Encode, MsgId, Seqno, ServerTime, functions, types};
+
+use super::errands::SALTS_AHEAD_MIN;
+use super::sent::Errand;
+use super::{ClientSession, RequestId};
+use crate::packet::Packet;
+use crate::{FUTURE_SALTS_MAX, LinkId, MsgState, Outgoing};
+
+/// A packet in the making, with what its messages are about.
+struct Draft {
+    packet: Packet,
+    link: LinkId,
+    time: ServerTime,
+    log: Vec<(MsgId, Errand)>,
+    quick_ack: bool,
+}
+
+impl ClientSession {
+    /// Everything that is ready, as far as it fits into one packet.
+    pub(super) fn next_packet(&mut self) -> Option<Outgoing> {
+        let link = self.notices.next_link().or(self.links.last().copied())?;
+        let (packet, log, time) = (Packet::default(), Vec::new(), self.clock.now(self.now));
+        let mut draft = Draft { packet, link, time, log, quick_ack: false };
+        if self.links.contains(&link) && !self.add_requests(&mut draft) {
+            self.add_errands(&mut draft);
+            self.add_upkeep(&mut draft);
+        }
+        while let Some(notice) = self.notices.take_next(link, |len| draft.packet.has_room(len)) {
+            let (ids, seqnos) = (&mut self.ids, self.seqnos);
+            let message = draft.packet.push_service(notice.body, notice.author, ids, seqnos, time);
+            draft.log.push((message.id, Errand::Reply));
+        }
+        self.add_acks(&mut draft);
+        self.finish(draft)
+    }
+
+    /// When there is something to do without any input. Without a link there is nothing.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.links.last()?;
+        let deadlines = [
+            self.acks.deadline(),
+            self.pings.deadline(),
+            self.requests.next_check(),
+            Some(self.salts_due()),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Requests, those to be repeated first. Returns whether the packet is one request's own.
+    fn add_requests(&mut self, draft: &mut Draft) -> bool {
+        while let Some(len) = self.requests.next_repeat_len()
+            && draft.packet.has_room(len)
+        {
+            let Some((request, message)) = self.requests.take_repeat(draft.link, self.now) else {
+                break;
+            };
+            // req: S45, S94
+            draft.packet.wrap();
+            draft.log.push((message.id, Errand::Request(request)));
+            draft.packet.push(message);
+        }
+        while let Some((request, len)) = self.requests.next_waiting()
+            && draft.packet.has_room(len)
+        {
+            let alone = self.requests.is_alone(request);
+            if alone && !draft.packet.is_empty() {
+                return false;
+            }
+            self.add_request(request, draft);
+            if alone {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn add_request(&mut self, request: RequestId, draft: &mut Draft) {
+        let id = self.ids.issue(draft.time, Author::Client);
+        let numbers = (id, self.seqnos.content_related());
+        let message = self.requests.issue(request, numbers, self.session_id, draft.link, self.now);
+        if let Some(message) = message {
+            draft.quick_ack |= self.requests.wants_quick_ack(request);
+            draft.log.push((id, Errand::Request(request)));
+            draft.packet.push(message);
+        }
+    }
+
+    /// What has come up: cancelled requests, questions about messages, orders.
+    // req: S6, S16, S20, S31, S47
+    fn add_errands(&mut self, draft: &mut Draft) {
+        if self.errands.is_empty() {
+            return;
+        }
+        let msg_ids = self.errands.take_states();
+        if !msg_ids.is_empty() {
+            let errand = Errand::States(msg_ids.clone());
+            self.add_service(draft, &types::MsgsStateReq { msg_ids }, errand);
+        }
+        let msg_ids = self.errands.take_resends();
+        if !msg_ids.is_empty() {
+            let errand = Errand::Resend(msg_ids.clone());
+            self.add_service(draft, &types::MsgResendReq { msg_ids }, errand);
+        }
+        while draft.packet.has_room(ERRAND_LEN_MAX)
+            && let Some(req_msg_id) = self.errands.drops.pop_front()
+        {
+            let query = functions::RpcDropAnswer { req_msg_id };
+            self.add_service(draft, &query, Errand::DropAnswer(req_msg_id));
+        }
+        while draft.packet.has_room(ERRAND_LEN_MAX)
+            && let Some(session_id) = self.errands.destroy_sessions.pop_front()
+        {
+            let query = functions::DestroySession { session_id };
+            self.add_service(draft, &query, Errand::DestroySession(session_id));
+        }
+        if std::mem::take(&mut self.errands.destroy_auth_key) {
+            self.add_service(draft, &functions::DestroyAuthKey, Errand::DestroyAuthKey);
+        }
+    }
+
+    /// What is due: pings and salts.
+    fn add_upkeep(&mut self, draft: &mut Draft) {
+        while draft.packet.has_room(ERRAND_LEN_MAX)
+            && let Some((ping, delay)) = self.pings.take_due(draft.link, self.now)
+        {
+            let ping_id = i64::from_le_bytes(ping.0.to_le_bytes());
+            match delay {
+                Some(disconnect_delay) => {
+                    let query = functions::PingDelayDisconnect { ping_id, disconnect_delay };
+                    self.add_service(draft, &query, Errand::Ping(ping));
+                }
+                None => self.add_service(draft, &functions::Ping { ping_id }, Errand::Ping(ping)),
+            }
+        }
+        // req: S21, S22
+        if self.salts_due() <= self.now && draft.packet.has_room(ERRAND_LEN_MAX) {
+            let num = i32::try_from(FUTURE_SALTS_MAX).unwrap_or(i32::MAX);
+            self.add_service(draft, &functions::GetFutureSalts { num }, Errand::FutureSalts);
+            self.errands.salts_asked = draft.log.last().map(|(id, _)| (*id, self.now));
+        }
+    }
+
+    /// What is owed rides along, or leaves alone when it is due.
+    // req: S3, S13, S47, S72, S95
+    fn add_acks(&mut self, draft: &mut Draft) {
+        let due = self.acks.deadline().is_some_and(|due| due <= self.now);
+        let rides = !draft.packet.is_empty() && draft.packet.has_room(self.acks.next_len());
+        let leaves = rides || draft.packet.is_empty() && due;
+        if self.acks.is_empty() || !leaves || !self.links.contains(&draft.link) {
+            return;
+        }
+        let msg_ids = self.acks.take();
+        for id in &msg_ids {
+            self.inbox.mark(*id, MsgState::ACKED);
+        }
+        let errand = Errand::Acks(msg_ids.clone());
+        self.add_service(draft, &types::MsgsAck { msg_ids }, errand);
+    }
+
+    fn add_service(&mut self, draft: &mut Draft, object: &impl Encode, errand: Errand) {
+        let (body, ids) = (object.to_bytes(), &mut self.ids);
+        let message = draft.packet.push_service(body, Author::Client, ids, self.seqnos, draft.time);
+        draft.log.push((message.id, errand));
+    }
+
+    fn finish(&mut self, draft: Draft) -> Option<Outgoing> {
+        let Draft { packet, link, time, log, quick_ack } = draft;
+        let seqno: Seqno = self.seqnos.service();
+        let message = packet.finish(Author::Client, &mut self.ids, seqno, time)?;
+        for (_, errand) in &log {
+            if let Errand::Request(request) = errand {
+                self.requests.left_in(*request, message.id);
+            }
+        }
+        self.sent.add(message.id, log, self.now);
+        let salt = self.salts.current(time);
+        Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack })
+    }
+
+    /// When salts are to be asked for.
+    fn salts_due(&self) -> Instant {
+        let known_for = self.salts.known_for(self.clock.now(self.now));
+        let needed = self.now + known_for.saturating_sub(SALTS_AHEAD_MIN);
+        needed.max(self.errands.salts_due(self.now))
+    }
+}
+
+/// No single question or order is longer, lists of ids aside.
+const ERRAND_LEN_MAX: usize = 32;
