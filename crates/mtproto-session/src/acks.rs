@@ -97,7 +97,7 @@ impl AckQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_time::start;
+    use crate::tests::start;
 
     const DELAY: Duration = Duration::from_secs(10);
 

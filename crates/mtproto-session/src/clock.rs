@@ -39,7 +39,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::test_time::start;
+    use crate::tests::start;
 
     #[test]
     fn it_runs_with_the_callers_clock_and_takes_corrections() {

@@ -22,7 +22,8 @@ mod packet;
 mod salts;
 pub mod server;
 #[cfg(test)]
-mod test_time;
+mod tests;
+pub mod transcript;
 
 pub use acks::{ACK_QUEUE_MAX, AckQueue, IDS_MAX};
 pub use bad_msg::BadMsg;

@@ -15,8 +15,6 @@ mod requests;
 mod send;
 mod sent;
 mod service;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

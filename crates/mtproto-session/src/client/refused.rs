@@ -48,7 +48,7 @@ impl ClientSession {
                 self.redo(link, lasting(errands));
             }
             Some(BadMsg::ContainerIdUsed | BadMsg::Salt | BadMsg::TooOld) => {
-                self.redo(link, errands)
+                self.redo(link, errands);
             }
             Some(BadMsg::Container) => {
                 let refused = self.part(errands);

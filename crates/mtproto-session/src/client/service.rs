@@ -68,16 +68,16 @@ impl ClientSession {
     /// A late answer is thrown away. Some servers wrap the answers to service queries, which is
     /// looked through.
     fn handle_unrequested(&mut self, link: LinkId, id: MsgId, answer: RpcResult) {
-        let body = answer.result;
-        match Inbound::read(&Message { id, seqno: Seqno::default(), body }) {
-            Ok(
-                inner @ (Inbound::KeyDestroyed(_)
-                | Inbound::Pong(_)
-                | Inbound::Salts(_)
-                | Inbound::SessionDestroyed { .. }
-                | Inbound::StateInfo(_)),
-            ) => self.act(link, id, inner),
-            Ok(_) | Err(_) => (),
+        let message = Message { id, seqno: Seqno::default(), body: answer.result };
+        if let Ok(
+            inner @ (Inbound::KeyDestroyed(_)
+            | Inbound::Pong(_)
+            | Inbound::Salts(_)
+            | Inbound::SessionDestroyed { .. }
+            | Inbound::StateInfo(_)),
+        ) = Inbound::read(&message)
+        {
+            self.act(link, id, inner);
         }
     }
 

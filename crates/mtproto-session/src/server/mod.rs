@@ -13,8 +13,6 @@ mod output;
 mod rpc;
 mod send;
 mod service;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,0 +1,5 @@
+//! Conversations, in virtual time.
+
+mod time;
+
+pub(crate) use time::start;
