@@ -1,5 +1,7 @@
 //! `cargo xtask codegen`: Rust from schemas.
 
+mod api;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +9,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use mtproto_tl_gen::{File, Generator, Schema};
 
+use crate::workspace::{files, is_generated, read, relative, root};
+
 /// Writes the Rust that is generated from TL schemas.
 ///
 /// Without options: from each of the workspace's own schemas, in `schema/`. With `--schema` and
 /// `--out`: from yours, into a module of yours; it needs the crate `mtproto-tl` and nothing else.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
+    /// Generate from the full schema of Telegram's API, which a package on crates.io carries, and
+    /// compile the result. Nothing of it is kept.
+    #[arg(long, conflicts_with_all = ["check", "schema"])]
+    api_check: bool,
     /// Write nothing; fail if anything would change.
     #[arg(long)]
     check: bool,
@@ -28,9 +36,27 @@ pub(crate) struct Arguments {
     /// A type to leave undecoded, as `mtproto_tl::Raw`; may be repeated.
     #[arg(long, value_name = "TYPE", requires = "schema")]
     raw: Vec<String>,
+    /// A declaration whose number is right although its text gives another; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "schema")]
+    trust_id: Vec<String>,
+}
+
+impl Arguments {
+    /// Those of `cargo xtask codegen --check`.
+    pub(crate) fn check() -> Self {
+        Self { check: true, ..Self::default() }
+    }
+
+    /// Those of `cargo xtask codegen --api-check`.
+    pub(crate) fn api() -> Self {
+        Self { api_check: true, ..Self::default() }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.api_check {
+        return api::check();
+    }
     let mut stale = Vec::new();
     for job in jobs(arguments) {
         let changes = Changes::of(&job)?;
@@ -38,12 +64,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             stale.extend(changes.paths());
         } else {
             changes.apply()?;
+            println!("{}: {} files", relative(&job.out), changes.count);
         }
     }
     if stale.is_empty() {
         return Ok(());
     }
-    let list: String = stale.iter().map(|path| format!("\n  {}", path.display())).collect();
+    let list: String = stale.iter().map(|path| format!("\n  {}", relative(path))).collect();
     bail!("stale, run `{COMMAND}`:{list}")
 }
 
@@ -65,6 +92,7 @@ fn jobs(arguments: &Arguments) -> Vec<Job> {
         (Some(schema), Some(out)) => {
             let generator = Generator::new(COMMAND, &schema.display().to_string())
                 .id_exceptions(["msg_container"])
+                .id_exceptions(arguments.trust_id.iter().map(String::as_str))
                 .left_out(HAND_WRITTEN)
                 .left_out(arguments.leave_out.iter().map(String::as_str))
                 .raw(arguments.raw.iter().map(String::as_str));
@@ -85,7 +113,7 @@ fn jobs(arguments: &Arguments) -> Vec<Job> {
 
 fn own(schema: &str, out: &str, set_up: fn(Generator) -> Generator) -> Job {
     let generator = set_up(Generator::new(COMMAND, schema));
-    Job { schema: crate::root().join(schema), out: crate::root().join(out), generator }
+    Job { schema: root().join(schema), out: root().join(out), generator }
 }
 
 /// The service messages: their ids have types of their own, and some hold secrets.
@@ -122,26 +150,26 @@ fn service(generator: Generator) -> Generator {
 
 /// What has to happen so that a directory holds what was generated.
 struct Changes {
+    /// How many files were generated.
+    count: usize,
     write: BTreeMap<PathBuf, String>,
     remove: Vec<PathBuf>,
 }
 
 impl Changes {
     fn of(job: &Job) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(&job.schema)
-            .with_context(|| format!("cannot read {}", job.schema.display()))?;
-        let files = Schema::parse(&text)
+        let text = read(&job.schema)?;
+        let generated = Schema::parse(&text)
             .and_then(|schema| job.generator.generate(&schema))
-            .with_context(|| job.schema.display().to_string())?;
-        let wanted: BTreeMap<PathBuf, String> = files
-            .into_iter()
-            .map(|File { path, contents }| (job.out.join(path), contents))
-            .collect();
-        let mut remove = generated_files(&job.out)?;
-        remove.retain(|path| !wanted.contains_key(path));
+            .with_context(|| relative(&job.schema))?;
+        let place = |File { path, contents }| (job.out.join(path), contents);
+        let wanted: BTreeMap<PathBuf, String> = generated.into_iter().map(place).collect();
+        let count = wanted.len();
+        let mut remove = files(&job.out, &["rs"])?;
+        remove.retain(|path| !wanted.contains_key(path) && was_generated(path));
         let mut write = wanted;
         write.retain(|path, text| fs::read_to_string(path).ok().as_ref() != Some(text));
-        Ok(Self { write, remove })
+        Ok(Self { count, write, remove })
     }
 
     fn paths(&self) -> impl Iterator<Item = PathBuf> {
@@ -151,7 +179,6 @@ impl Changes {
     fn apply(&self) -> anyhow::Result<()> {
         for path in &self.remove {
             fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
-            println!("removed {}", path.display());
         }
         for (path, text) in &self.write {
             if let Some(directory) = path.parent() {
@@ -159,30 +186,14 @@ impl Changes {
                     .with_context(|| format!("cannot make {}", directory.display()))?;
             }
             fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("wrote {}", path.display());
         }
         Ok(())
     }
 }
 
-/// The files below `directory` that a generator wrote; nobody else's are touched.
-fn generated_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(directory) = open.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|it| it == "rs")
-                && fs::read_to_string(&path)?.starts_with("// @generated")
-            {
-                files.push(path);
-            }
-        }
-    }
-    Ok(files)
+/// Whether a generator wrote the file; nobody else's are touched.
+fn was_generated(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| is_generated(&text))
 }
 
 #[cfg(test)]
@@ -191,8 +202,38 @@ mod tests {
 
     #[test]
     fn checked_in_code_is_fresh() {
-        let arguments =
-            Arguments { check: true, schema: None, out: None, leave_out: vec![], raw: vec![] };
-        run(&arguments).unwrap();
+        run(&Arguments::check()).unwrap();
+    }
+
+    #[test]
+    fn what_is_stale_is_told_written_and_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let schema = directory.path().join("a.tl");
+        let out = directory.path().join("api");
+        let run_on = |text: &str, check| {
+            fs::write(&schema, text).unwrap();
+            let (schema, out) = (Some(schema.clone()), Some(out.clone()));
+            run(&Arguments { check, schema, out, ..Arguments::default() })
+        };
+        let stale = run_on("a.b = a.B;", true).unwrap_err().to_string();
+        assert!(stale.starts_with("stale, run `cargo xtask codegen`"), "{stale}");
+        run_on("a.b = a.B;", false).unwrap();
+        run_on("a.b = a.B;", true).unwrap();
+        fs::write(out.join("mine.rs"), "// By hand.").unwrap();
+        run_on("c.d = c.D;", false).unwrap();
+        run_on("c.d = c.D;", true).unwrap();
+        assert!(!out.join("types/a.rs").exists());
+        assert!(out.join("mine.rs").exists());
+    }
+
+    #[test]
+    fn an_error_names_file_and_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let schema = directory.path().join("a.tl");
+        fs::write(&schema, "a = A;\nb c:D = B;").unwrap();
+        let out = Some(directory.path().join("api"));
+        let arguments = Arguments { schema: Some(schema), out, ..Arguments::default() };
+        let error = format!("{:#}", run(&arguments).unwrap_err());
+        assert!(error.ends_with("a.tl: line 2, column 5: type `D` is not declared"), "{error}");
     }
 }

@@ -1,8 +1,13 @@
 //! What the workspace does to itself: `cargo xtask --help`.
 
+mod ci;
 mod codegen;
+mod layers;
+mod spec;
+mod tidy;
+mod workspace;
 
-use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -16,17 +21,26 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Ci(ci::Arguments),
     Codegen(codegen::Arguments),
+    Layers(layers::Arguments),
+    Spec(spec::Arguments),
+    Tidy(tidy::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Ci(arguments) => ci::run(&arguments),
         Command::Codegen(arguments) => codegen::run(&arguments),
+        Command::Layers(arguments) => layers::run(&arguments),
+        Command::Spec(arguments) => spec::run(&arguments),
+        Command::Tidy(arguments) => tidy::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
-}
-
-/// The root of the workspace.
-fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
 }

@@ -12,8 +12,8 @@ pub(crate) fn constructor_id_with_bytes(text: &str) -> u32 {
     crc32fast::hash(canonical(text, false).as_bytes())
 }
 
-/// The text that is hashed. Historically `bytes` was called `string`, and a flag without a value was
-/// no field; both still count so, but not inside a vector's brackets.
+/// The text that is hashed. Historically `bytes` was called `string`, and a flag without a value
+/// was no field; both still count so, but not inside a vector's brackets.
 fn canonical(text: &str, bytes_is_string: bool) -> String {
     let text = text.trim_end_matches(';');
     let mut words = text.split_whitespace();

@@ -1,10 +1,11 @@
-//! Which declarations hold which, followed without recursion: a schema may chain any number of them.
+//! Which declarations hold which, followed without recursion: a schema may chain any number of
+//! them.
 
 /// For every node, the list of nodes it leads to.
 pub(crate) type Edges = [Vec<usize>];
 
-/// Numbers the strongly connected components; two nodes have one number when each leads to the other.
-/// This is Kosaraju's algorithm.
+/// Numbers the strongly connected components; two nodes have one number when each leads to the
+/// other. This is Kosaraju's algorithm.
 pub(crate) fn components(edges: &Edges) -> Vec<usize> {
     let backwards = reversed(edges);
     let mut component = vec![usize::MAX; edges.len()];

@@ -1,5 +1,5 @@
-//! Rust from TL schemas: a parser for the whole of TL in real use, and an emitter of code that reads
-//! as if written by hand.
+//! Rust from TL schemas: a parser for the whole of TL in real use, and an emitter of code that
+//! reads as if written by hand.
 //!
 //! What is generated depends on the crate `mtproto-tl` and nothing else. A constructor becomes a
 //! struct in `types`, a type with several constructors an enum in `enums`, a function a struct in

@@ -354,5 +354,8 @@ fn with_newtype(wire: Wire, path: &str) -> Wire {
 }
 
 fn is_bare_true(ty: &Type) -> bool {
-    matches!(&ty.kind, TypeKind::Named { name, arguments } if name == "true" && arguments.is_empty())
+    match &ty.kind {
+        TypeKind::Named { name, arguments } => name == "true" && arguments.is_empty(),
+        TypeKind::Bare(_) | TypeKind::Nat | TypeKind::Query(_) => false,
+    }
 }

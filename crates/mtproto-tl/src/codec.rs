@@ -11,7 +11,8 @@ pub const VECTOR_ID: u32 = 0x1cb5_c415;
 const BOOL_TRUE_ID: u32 = 0x9972_75b5;
 const BOOL_FALSE_ID: u32 = 0xbc79_9737;
 
-/// A value that can be written as TL: boxed where its type is, so that what is written stands alone.
+/// A value that can be written as TL: boxed where its type is, so that what is written stands
+/// alone.
 pub trait Encode {
     /// Appends the value.
     fn encode(&self, out: &mut Vec<u8>);
@@ -58,8 +59,8 @@ pub trait Decode: Sized {
     }
 }
 
-/// A constructor of the schema: its number, and its fields without it. As [`Encode`] and [`Decode`] it
-/// is boxed.
+/// A constructor of the schema: its number, and its fields without it. As [`Encode`] and [`Decode`]
+/// it is boxed.
 pub trait Constructor: Sized {
     /// The number in front of the boxed form.
     const ID: u32;
@@ -101,8 +102,8 @@ impl<T: Constructor> Decode for T {
     }
 }
 
-/// Any boxed object, left as it is: a query that this side does not know, or a result that its caller
-/// will read. It takes everything up to the end.
+/// Any boxed object, left as it is: a query that this side does not know, or a result that its
+/// caller will read. It takes everything up to the end.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct Raw(pub Bytes);
 
@@ -287,7 +288,8 @@ pub fn encode_vector<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut 
 
 /// Appends a bare vector, its count and its items, whose items are written by `write`.
 pub fn encode_items<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
-    // Nobody holds 2^32 items: the least one takes four bytes on the wire, and frames end far below.
+    // Nobody holds 2^32 items: the least one takes four bytes on the wire, and frames end far
+    // below.
     debug_assert!(u32::try_from(items.len()).is_ok(), "a vector's count is an `int`");
     (items.len() as u32).encode(out);
     for item in items {

@@ -97,7 +97,8 @@ impl MsgId {
     }
 }
 
-/// A message's place among the content-related ones of its side, doubled, plus one if it is one itself.
+/// A message's place among the content-related ones of its side, doubled, plus one if it is one
+/// itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Seqno(pub u32);
 

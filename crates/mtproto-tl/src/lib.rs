@@ -1,8 +1,9 @@
 //! TL, the binary language of MTProto: how values look on the wire, and every service message.
 //!
 //! Hand-written here are the reader, the traits and the identifiers; `generated` is written by
-//! `cargo xtask codegen` from `schema/mtproto.tl`. A decoder is total: whatever a peer sends ends in
-//! a value or a [`DecodeError`], and nothing is allocated for more than the bytes that are there.
+//! `cargo xtask codegen` from `schema/mtproto.tl`. A decoder is total: whatever a peer sends ends
+//! in a value or a [`DecodeError`], and nothing is allocated for more than the bytes that are
+//! there.
 
 #![cfg_attr(
     not(test),

@@ -55,8 +55,8 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// A cursor over bytes. Made from [`Bytes`], the byte strings it yields share that memory; made from
-/// a slice, they are copies.
+/// A cursor over bytes. Made from [`Bytes`], the byte strings it yields share that memory; made
+/// from a slice, they are copies.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -125,8 +125,9 @@ impl<'a> Reader<'a> {
         self.clone().u32()
     }
 
-    /// Takes a `bytes` or `string` value as a borrowed slice, its filler included in what is consumed.
-    /// Filler may hold anything; a long form for a short string is accepted, as TDLib does.
+    /// Takes a `bytes` or `string` value as a borrowed slice, its filler included in what is
+    /// consumed. Filler may hold anything; a long form for a short string is accepted, as TDLib
+    /// does.
     ///
     /// # Errors
     /// `Truncated`.
@@ -189,8 +190,8 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    /// Takes a bare vector, its count and its items, each by `read`. `item_len_min` is the least an item
-    /// takes, in bytes.
+    /// Takes a bare vector, its count and its items, each by `read`. `item_len_min` is the least an
+    /// item takes, in bytes.
     ///
     /// # Errors
     /// `Truncated`, `BadCount`; whatever `read` returns.

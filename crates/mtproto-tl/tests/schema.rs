@@ -1,5 +1,5 @@
-//! Generated code against its schema: values are made from the schema's text by an interpreter of its
-//! own, so that the generator does not only agree with itself.
+//! Generated code against its schema: values are made from the schema's text by an interpreter of
+//! its own, so that the generator does not only agree with itself.
 
 mod interpreter;
 
@@ -14,6 +14,7 @@ use interpreter::Interpreter;
 use mtproto_tl::bytes::Bytes;
 use mtproto_tl::{Decode, DecodeError, Encode, Raw, enums, functions, types, wrappers};
 use mtproto_tl_gen::{Body, Schema, Section};
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// A declaration's name with its section, and the check of its Rust type.
@@ -97,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_decoder_panic(seed: u64, noise in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_bytes_make_a_decoder_panic(seed: u64, noise in vec(any::<u8>(), 0..64)) {
         let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/forms.tl"));
         let schema = Schema::parse(text).unwrap();
         let mut interpreter = Interpreter::new(&schema, seed);
