@@ -114,10 +114,6 @@ impl Step {
     }
 }
 
-const CLIPPY: [&str; 7] =
-    ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
-const DOC: [&str; 4] = ["doc", "--workspace", "--no-deps", "--all-features"];
-
 /// Runs `command`, whose output goes where ours goes.
 fn succeed(command: &mut Command) -> anyhow::Result<Outcome> {
     let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
@@ -177,6 +173,11 @@ fn is_version(rustc: &str, version: &str) -> bool {
     let number = rustc.split_whitespace().nth(1).unwrap_or_default();
     number == version || number.strip_prefix(version).is_some_and(|rest| rest.starts_with('.'))
 }
+
+const CLIPPY: [&str; 7] =
+    ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+
+const DOC: [&str; 4] = ["doc", "--workspace", "--no-deps", "--all-features"];
 
 #[cfg(test)]
 mod tests {

@@ -74,12 +74,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     bail!("stale, run `{COMMAND}`:{list}")
 }
 
-const COMMAND: &str = "cargo xtask codegen";
-
-/// What `mtproto-pack` writes by hand, since an object in it ends where something outside it says.
-const HAND_WRITTEN: [&str; 5] =
-    ["gzip_packed", "message", "msg_container", "msg_copy", "rpc_result"];
-
 /// A schema and the module it becomes.
 struct Job {
     schema: PathBuf,
@@ -195,6 +189,12 @@ impl Changes {
 fn was_generated(path: &Path) -> bool {
     fs::read_to_string(path).is_ok_and(|text| is_generated(&text))
 }
+
+const COMMAND: &str = "cargo xtask codegen";
+
+/// What `mtproto-pack` writes by hand, since an object in it ends where something outside it says.
+const HAND_WRITTEN: [&str; 5] =
+    ["gzip_packed", "message", "msg_container", "msg_copy", "rpc_result"];
 
 #[cfg(test)]
 mod tests {

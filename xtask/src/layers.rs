@@ -29,28 +29,6 @@ pub(crate) fn row_of(name: &str) -> Option<u8> {
     ROWS.iter().find(|(_, names)| names.contains(&name)).map(|(row, _)| *row)
 }
 
-/// The crates of each row, lowest first.
-const ROWS: [(u8, &[&str]); 9] = [
-    (0, &["mtproto-tl", "mtproto-crypto", "mtproto-tl-gen"]),
-    (1, &["mtproto-pack", "mtproto-frame"]),
-    (2, &["mtproto-auth", "mtproto-session", "mtproto-store"]),
-    (3, &["mtproto-endpoint", "mtproto-transport"]),
-    (4, &["mtproto-tls", "mtproto-store-redb", "mtproto-store-redis"]),
-    (5, &["mtproto-tcp", "mtproto-ws", "mtproto-http"]),
-    (6, &["mtproto-client", "mtproto-server"]),
-    (7, &["mtproto-kit"]),
-    (8, &["mtproto-cli"]),
-];
-
-/// Tests, benches and tools.
-const BESIDE: [&str; 4] = ["mtproto-benches", "mtproto-sim", "mtproto-tests", "xtask"];
-
-/// Dependencies within a row: from, to, kind, and why.
-const SIDEWAYS: [(&str, &str, &str, &str); 2] = [
-    ("mtproto-tl", "mtproto-tl-gen", "dev", "generated code is tested against its schema"),
-    ("mtproto-server", "mtproto-client", "dev", "a server is tested by a client"),
-];
-
 fn faults(packages: &[Package]) -> Vec<String> {
     packages.iter().flat_map(faults_of).collect()
 }
@@ -82,6 +60,28 @@ fn is_listed(from: &str, to: &str, kind: &str) -> bool {
     // A crate's tests may turn on features of the crate itself.
     from == to || SIDEWAYS.iter().any(|&(a, b, c, _)| (a, b, c) == (from, to, kind))
 }
+
+/// The crates of each row, lowest first.
+const ROWS: [(u8, &[&str]); 9] = [
+    (0, &["mtproto-tl", "mtproto-crypto", "mtproto-tl-gen"]),
+    (1, &["mtproto-pack", "mtproto-frame"]),
+    (2, &["mtproto-auth", "mtproto-session", "mtproto-store"]),
+    (3, &["mtproto-endpoint", "mtproto-transport"]),
+    (4, &["mtproto-tls", "mtproto-store-redb", "mtproto-store-redis"]),
+    (5, &["mtproto-tcp", "mtproto-ws", "mtproto-http"]),
+    (6, &["mtproto-client", "mtproto-server"]),
+    (7, &["mtproto-kit"]),
+    (8, &["mtproto-cli"]),
+];
+
+/// Tests, benches and tools.
+const BESIDE: [&str; 4] = ["mtproto-benches", "mtproto-sim", "mtproto-tests", "xtask"];
+
+/// Dependencies within a row: from, to, kind, and why.
+const SIDEWAYS: [(&str, &str, &str, &str); 2] = [
+    ("mtproto-tl", "mtproto-tl-gen", "dev", "generated code is tested against its schema"),
+    ("mtproto-server", "mtproto-client", "dev", "a server is tested by a client"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -191,9 +191,6 @@ impl Entry {
     }
 }
 
-/// How much of a statement a line shows.
-const TEXT_CHARS_MAX: usize = 70;
-
 /// The comments of the whole workspace, tools aside.
 fn anchors() -> anyhow::Result<Vec<Anchor>> {
     let mut anchors = Vec::new();
@@ -254,6 +251,9 @@ fn id(word: &str) -> Option<Option<String>> {
     let is_id = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
     is_id.then(|| Some(word.to_owned()))
 }
+
+/// How much of a statement a line shows.
+const TEXT_CHARS_MAX: usize = 70;
 
 #[cfg(test)]
 mod tests {

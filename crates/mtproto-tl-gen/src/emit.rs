@@ -47,16 +47,6 @@ pub(crate) fn emit_text(model: &Model, options: &Generator) -> Result<String, Er
     Ok(text)
 }
 
-/// What the whole of a generated module may do, and why.
-const ALLOWED: [(&[&str], &str); 3] = [
-    (&["missing_docs"], "the line of the schema above an item documents its fields"),
-    (&["dead_code", "unreachable_pub"], "a schema declares more than any one program uses"),
-    (
-        &["clippy::enum_variant_names", "clippy::large_enum_variant"],
-        "the schema names the variants and decides what they hold",
-    ),
-];
-
 fn list(lints: &[&str]) -> String {
     lints.iter().map(|lint| format!("    {lint},\n")).collect()
 }
@@ -234,3 +224,13 @@ impl Scope<'_> {
         import.rsplit("::").next().unwrap_or(import).to_owned()
     }
 }
+
+/// What the whole of a generated module may do, and why.
+const ALLOWED: [(&[&str], &str); 3] = [
+    (&["missing_docs"], "the line of the schema above an item documents its fields"),
+    (&["dead_code", "unreachable_pub"], "a schema declares more than any one program uses"),
+    (
+        &["clippy::enum_variant_names", "clippy::large_enum_variant"],
+        "the schema names the variants and decides what they hold",
+    ),
+];

@@ -7,6 +7,8 @@
 //! `cargo xtask codegen`; so can yours (`--schema FILE --out DIR`), or a `build.rs` calls
 //! [`Generator`].
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod crc;
 mod emit;
 mod error;

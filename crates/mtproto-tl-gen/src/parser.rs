@@ -4,9 +4,6 @@ use crate::error::{Error, ErrorKind};
 use crate::lexer::{Kind, Token, tokens};
 use crate::schema::{Body, Declaration, Field, Flag, Schema, Section, Type, TypeKind};
 
-/// How deep types may nest in one another. Schemas in use need 2.
-pub(crate) const TYPE_DEPTH_MAX: usize = 16;
-
 pub(crate) fn parse(text: &str) -> Result<Schema, Error> {
     let mut parser = Parser { tokens: tokens(text)?, next: 0, section: Section::Types };
     let mut declarations = Vec::new();
@@ -259,3 +256,6 @@ fn spaced_once(tokens: &[Token<'_>]) -> String {
     }
     text
 }
+
+/// How deep types may nest in one another. Schemas in use need 2.
+pub(crate) const TYPE_DEPTH_MAX: usize = 16;

@@ -12,25 +12,6 @@ use crate::model::{
 use crate::names::{Taken, camel_case, field_name, module_name, split};
 use crate::schema::{self, Body, Declaration, Schema, Section, Type, TypeKind};
 
-/// What a schema may declare although every implementation knows it.
-const BUILTINS: &[&str] = &[
-    "boolFalse",
-    "boolTrue",
-    "bytes",
-    "double",
-    "function",
-    "int",
-    "int128",
-    "int256",
-    "long",
-    "object",
-    "string",
-    "vector",
-];
-
-/// Other names for some object, where a schema does not declare them.
-const RAW_BUILTINS: &[&str] = &["Function", "function", "object"];
-
 pub(crate) fn resolve(schema: &Schema, options: &Generator) -> Result<Model, Error> {
     let declarations: Vec<&Declaration> = schema
         .declarations
@@ -359,3 +340,22 @@ fn is_bare_true(ty: &Type) -> bool {
         TypeKind::Bare(_) | TypeKind::Nat | TypeKind::Query(_) => false,
     }
 }
+
+/// What a schema may declare although every implementation knows it.
+const BUILTINS: &[&str] = &[
+    "boolFalse",
+    "boolTrue",
+    "bytes",
+    "double",
+    "function",
+    "int",
+    "int128",
+    "int256",
+    "long",
+    "object",
+    "string",
+    "vector",
+];
+
+/// Other names for some object, where a schema does not declare them.
+const RAW_BUILTINS: &[&str] = &["Function", "function", "object"];

@@ -10,10 +10,6 @@ use mtproto_tl_gen::{Generator, Schema};
 use super::{Arguments, run};
 use crate::workspace::{cargo, metadata, metadata_from, read, root};
 
-/// The package that carries the schema, and where in it.
-const CARRIER: (&str, &str) = ("grammers-tl-types", "=0.11.0");
-const SCHEMA: &str = "tl/api.tl";
-
 /// Generates modules into a crate of its own and compiles that, warnings being errors.
 pub(super) fn check() -> anyhow::Result<()> {
     let target = metadata()?.target_directory;
@@ -68,3 +64,8 @@ fn schema(manifest: &Path) -> anyhow::Result<PathBuf> {
     let directory = carrier.and_then(|package| package.manifest_path.parent());
     Ok(directory.with_context(|| format!("{} is not there", CARRIER.0))?.join(SCHEMA))
 }
+
+/// The package that carries the schema, and where in it.
+const CARRIER: (&str, &str) = ("grammers-tl-types", "=0.11.0");
+
+const SCHEMA: &str = "tl/api.tl";

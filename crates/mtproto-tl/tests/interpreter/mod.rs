@@ -4,9 +4,6 @@ use std::collections::HashMap;
 
 use mtproto_tl_gen::{Body, Declaration, Schema, Section, Type, TypeKind};
 
-/// How deep a value nests before the shortest one is taken.
-const DEPTH_MAX: usize = 4;
-
 pub(crate) struct Interpreter<'a> {
     schema: &'a Schema,
     state: u64,
@@ -140,3 +137,6 @@ impl<'a> Interpreter<'a> {
         mixed ^ mixed >> 31
     }
 }
+
+/// How deep a value nests before the shortest one is taken.
+const DEPTH_MAX: usize = 4;
