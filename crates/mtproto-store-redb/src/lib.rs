@@ -1,4 +1,4 @@
-//! A server's auth keys in one [redb](redb) file: no service to run, and a key that was
+//! A server's auth keys in one [redb] file: no service to run, and a key that was
 //! acknowledged is there after `kill -9`.
 //!
 //! Two threads do what waits for the disk, so no asynchronous task does. The writer takes every
