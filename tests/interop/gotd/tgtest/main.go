@@ -14,6 +14,7 @@ import (
 	"os"
 
 	"github.com/gotd/td/exchange"
+	"github.com/gotd/td/mt"
 	"github.com/gotd/td/tgerr"
 	"github.com/gotd/td/tgtest"
 	"github.com/gotd/td/transport"
@@ -55,6 +56,7 @@ func run(listen, keyFile string, obfuscated bool) error {
 	}
 	handler := tgtest.UnpackInvoke(tgtest.NewDispatcher().
 		HandleFunc(demo.EchoID, echo).
+		HandleFunc(mt.MsgsAckTypeID, ignore).
 		Fallback(tgtest.HandlerFunc(methodInvalid)))
 	server := tgtest.NewServer(exchange.PrivateKey{RSA: private}, handler, tgtest.ServerOptions{})
 	return server.Serve(context.Background(), transport.Listen(listener))
@@ -63,6 +65,10 @@ func run(listen, keyFile string, obfuscated bool) error {
 func writePublicKey(file string, key *rsa.PublicKey) error {
 	block := pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(key)}
 	return os.WriteFile(file, pem.EncodeToMemory(&block), 0o644)
+}
+
+func ignore(*tgtest.Server, *tgtest.Request) error {
+	return nil
 }
 
 func methodInvalid(*tgtest.Server, *tgtest.Request) error {
