@@ -1,8 +1,9 @@
 //! How a key's record is laid out in the file.
 //!
-//! `version (1) | kind (1) | created (4) | first_salt (8) | expires_at (4) | bound_to (8)`, then the
-//! 256 bytes of the key. Numbers are little-endian. `expires_at` and `bound_to` are zero in a
-//! permanent key's record; a zero `bound_to` says unbound, since no key has that id.
+//! `version (1) | kind (1) | created (4) | first_salt (8) | expires_at (4) | bound_to (8) | key`
+//!
+//! Numbers are little-endian. `expires_at` and `bound_to` are zero in a permanent key's record; a
+//! zero `bound_to` says unbound, since no key has that id. The key has 256 bytes.
 
 use mtproto_crypto::AuthKey;
 use mtproto_store::{KeyKind, KeyRecord, StoreError};
