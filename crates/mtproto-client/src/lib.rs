@@ -1,1 +1,36 @@
-//! An MTProto client that keeps its requests over reconnects
+//! An MTProto client that keeps its requests over reconnects.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mtproto_client::Client;
+//!
+//! let client = Client::builder()
+//!     .address("tcp://127.0.0.1:4430")
+//!     .server_keys(&std::fs::read_to_string("public.pem")?)
+//!     .connect()
+//!     .await?;
+//! println!("{:?} to the server and back", client.ping().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This is a thin shell: one task owns the links and a
+//! [`ClientEndpoint`](mtproto_endpoint::client::ClientEndpoint), which makes every decision of the
+//! protocol. Every channel between a caller and that task is bounded, so a fast caller waits for the
+//! server, and a slow one slows it down.
+
+mod actor;
+mod builder;
+mod cancel;
+mod client;
+mod clock;
+mod error;
+mod events;
+mod links;
+
+pub use builder::{CONNECT_TIMEOUT, ClientBuilder};
+pub use client::{Client, ConnectInfo, SHUTDOWN_MAX};
+pub use error::{CallError, ConnectError, InvokeError};
+pub use events::{EVENTS_MAX, EVENTS_PAUSE_MAX, Event, Events};
+pub use mtproto_auth::Fault as ExchangeFault;
+pub use mtproto_endpoint::client::{Closed, Gap, KeyLoss, KeyMade, LinkEnd, Misuse, State};

@@ -1,0 +1,362 @@
+//! The one task of a client: it carries out what the endpoint wants and tells it what happens. It makes
+//! no decision of the protocol.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mtproto_crypto::OsRandom;
+use mtproto_endpoint::client::{
+    ClientEndpoint, Event as EndpointEvent, JobDone, LinkId, Output, PingId, RequestId,
+    RequestOptions, State,
+};
+use mtproto_frame::{Inbound, Outbound};
+use mtproto_store::{ClientRecord, ClientStore, DcRecord, StoreError};
+use mtproto_transport::{Dial, DialError, Link, LinkExt};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, info, trace, warn};
+
+use crate::cancel::{CallId, Cancellations};
+use crate::clock::now;
+use crate::events::EventSink;
+use crate::links::{Arrival, Links};
+use crate::{CallError, ConnectInfo, Event};
+
+/// How many commands wait for the actor; a caller beyond waits itself.
+pub(crate) const COMMANDS_MAX: usize = 64;
+
+/// How long one dial may take.
+const DIAL_MAX: Duration = Duration::from_secs(15);
+
+/// How long a link may take to send the rest and close.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// What a handle asks of the actor.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Send a query.
+    Call { id: CallId, object: Bytes, options: RequestOptions, reply: Reply<Bytes> },
+    /// Send a ping.
+    Ping { reply: Reply<Duration> },
+    /// Stop.
+    Shutdown,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, CallError>>;
+
+/// What a task of the actor came to.
+enum Done {
+    Closed,
+    Computed(JobDone),
+    Dialed(LinkId, Result<Box<dyn Link>, DialError>),
+    Saved(Result<(), StoreError>),
+}
+
+/// What the actor tells its handles without being asked.
+pub(crate) struct Notices {
+    pub(crate) events: EventSink,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) info: watch::Sender<ConnectInfo>,
+    pub(crate) dial_error: watch::Sender<Option<Arc<DialError>>>,
+}
+
+/// Where the record of this data centre is kept, among those of others.
+pub(crate) struct Shelf {
+    pub(crate) store: Arc<dyn ClientStore>,
+    pub(crate) record: ClientRecord,
+    pub(crate) dc: i32,
+}
+
+/// The task's state.
+pub(crate) struct Actor {
+    endpoint: ClientEndpoint,
+    dial: Arc<dyn Dial>,
+    shelf: Shelf,
+    notices: Notices,
+    commands: mpsc::Receiver<Command>,
+    cancellations: Arc<Cancellations>,
+    links: Links,
+    tasks: JoinSet<Done>,
+    /// Tasks without whose end the actor does not end.
+    unfinished: usize,
+    calls: HashMap<RequestId, (CallId, Reply<Bytes>)>,
+    requests: HashMap<CallId, RequestId>,
+    pings: HashMap<PingId, Reply<Duration>>,
+    started: Instant,
+}
+
+impl Actor {
+    pub(crate) fn new(
+        endpoint: ClientEndpoint,
+        dial: Arc<dyn Dial>,
+        shelf: Shelf,
+        notices: Notices,
+        commands: mpsc::Receiver<Command>,
+        cancellations: Arc<Cancellations>,
+    ) -> Self {
+        Self {
+            endpoint,
+            dial,
+            shelf,
+            notices,
+            commands,
+            cancellations,
+            links: Links::default(),
+            tasks: JoinSet::new(),
+            unfinished: 0,
+            calls: HashMap::new(),
+            requests: HashMap::new(),
+            pings: HashMap::new(),
+            started: now(),
+        }
+    }
+
+    /// Runs until the endpoint has closed and its last words are out.
+    pub(crate) async fn run(mut self) {
+        let cancellations = Arc::clone(&self.cancellations);
+        let mut commands = Vec::new();
+        loop {
+            let deadline = self.drain();
+            if self.endpoint.is_closed() && self.unfinished == 0 {
+                return;
+            }
+            let paused_until = self.notices.events.paused_until(now());
+            let deadline = deadline.into_iter().chain(paused_until).min();
+            let open = !self.endpoint.is_closed();
+            let takes_calls = open && self.endpoint.has_room() && !self.links.are_congested();
+            // Every branch is cancel-safe: what it did not return is still where it was.
+            tokio::select! {
+                count = self.commands.recv_many(&mut commands, COMMANDS_MAX), if takes_calls => {
+                    self.handle_commands(&mut commands, count);
+                }
+                ids = cancellations.take() => self.handle_cancellations(&ids),
+                arrivals = self.links.next(paused_until.is_some()) => self.handle_arrivals(arrivals),
+                Some(done) = self.tasks.join_next() => self.handle_done(done),
+                () = self.notices.events.room() => {}
+                () = sleep_until(deadline) => self.endpoint.handle_timeout(now()),
+            }
+        }
+    }
+
+    /// Carries out what the endpoint wants; returns until when there is nothing more.
+    fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.endpoint.poll_output() {
+                Output::Close { link, reason } => {
+                    info!(link = link.0, %reason, "link closed");
+                    if let Some(link) = self.links.remove(link) {
+                        self.close(link);
+                    }
+                }
+                Output::Compute(job) => {
+                    self.tasks.spawn_blocking(|| Done::Computed(job.run(&mut OsRandom::new())));
+                }
+                Output::Dial(link) => self.dial(link),
+                Output::Event(event) => self.tell(event),
+                Output::Save(record) => self.save(record.map(|record| *record)),
+                Output::Send { link, payload, quick_ack } => {
+                    trace!(link = link.0, len = payload.len(), "send");
+                    self.links.send(link, Outbound::Packet { payload, quick_ack });
+                }
+                Output::Wait(deadline) => return deadline,
+            }
+        }
+    }
+
+    fn handle_commands(&mut self, commands: &mut Vec<Command>, count: usize) {
+        let now = now();
+        if count == 0 {
+            // Every handle is gone.
+            self.endpoint.close(now);
+        }
+        for command in commands.drain(..) {
+            match command {
+                Command::Call { id, object, options, reply } if !reply.is_closed() => {
+                    match self.endpoint.request(object, options, now) {
+                        Ok(request) => {
+                            self.requests.insert(id, request);
+                            self.calls.insert(request, (id, reply));
+                        }
+                        Err(misuse) => answer(reply, Err(misuse.into())),
+                    }
+                }
+                // Its future was dropped before it got here.
+                Command::Call { .. } => {}
+                Command::Ping { reply } => {
+                    self.pings.retain(|_, waiting| !waiting.is_closed());
+                    match self.endpoint.ping(now) {
+                        Ok(ping) => drop(self.pings.insert(ping, reply)),
+                        Err(misuse) => answer(reply, Err(misuse.into())),
+                    }
+                }
+                Command::Shutdown => self.endpoint.close(now),
+            }
+        }
+    }
+
+    fn handle_cancellations(&mut self, ids: &[CallId]) {
+        let now = now();
+        for id in ids {
+            if let Some(request) = self.requests.remove(id) {
+                self.calls.remove(&request);
+                self.endpoint.cancel(request, now);
+            }
+        }
+    }
+
+    fn handle_arrivals(&mut self, arrivals: Vec<Arrival>) {
+        let now = now();
+        for (link, arrival) in arrivals {
+            match arrival {
+                Ok(Inbound::Packet { payload, .. }) => {
+                    trace!(link = link.0, len = payload.len(), "received");
+                    self.endpoint.handle_packet(link, payload, now);
+                }
+                Ok(Inbound::QuickAck(token)) => self.endpoint.handle_quick_ack(link, token, now),
+                Ok(Inbound::Error(error)) => {
+                    info!(link = link.0, %error, "server sent an error");
+                    self.endpoint.handle_transport_error(link, error, now);
+                }
+                Err(error) => {
+                    info!(link = link.0, %error, "link lost");
+                    self.endpoint.link_lost(link, now);
+                }
+            }
+        }
+    }
+
+    fn handle_done(&mut self, done: Result<Done, JoinError>) {
+        let now = now();
+        match done {
+            Ok(Done::Closed) => self.unfinished -= 1,
+            Ok(Done::Computed(done)) => self.endpoint.computed(done, now),
+            Ok(Done::Dialed(id, Ok(link))) => {
+                info!(link = id.0, peer = %link.peer(), "link opened");
+                self.links.insert(id, link);
+                self.endpoint.link_opened(id, now);
+            }
+            Ok(Done::Dialed(id, Err(error))) => {
+                info!(link = id.0, %error, "dial failed");
+                self.notices.dial_error.send_replace(Some(Arc::new(error)));
+                self.endpoint.dial_failed(id, now);
+            }
+            Ok(Done::Saved(outcome)) => {
+                self.unfinished -= 1;
+                if let Err(error) = &outcome {
+                    warn!(%error, "session not saved");
+                }
+                self.endpoint.saved(outcome.is_ok(), now);
+            }
+            // None of our tasks is ever aborted before the actor ends: this one panicked.
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
+
+    fn dial(&mut self, link: LinkId) {
+        debug!(link = link.0, "dialing");
+        let dial = Arc::clone(&self.dial);
+        self.tasks.spawn(async move {
+            let dialed = tokio::time::timeout(DIAL_MAX, dial.dial()).await;
+            let timeout = |_| DialError::Timeout { target: "server".to_owned(), limit: DIAL_MAX };
+            Done::Dialed(link, dialed.map_err(timeout).and_then(|dialed| dialed))
+        });
+    }
+
+    fn close(&mut self, mut link: Box<dyn Link>) {
+        self.unfinished += 1;
+        self.tasks.spawn(async move {
+            // The endpoint has forgotten the link: how its end went changes nothing.
+            let _ = tokio::time::timeout(CLOSE_MAX, link.close()).await;
+            Done::Closed
+        });
+    }
+
+    fn save(&mut self, record: Option<DcRecord>) {
+        let Shelf { store, record: whole, dc } = &mut self.shelf;
+        match record {
+            Some(record) => drop(whole.dcs.insert(*dc, record)),
+            None => drop(whole.dcs.remove(dc)),
+        }
+        let (store, whole) = (Arc::clone(store), whole.clone());
+        self.unfinished += 1;
+        self.tasks.spawn_blocking(move || Done::Saved(store.save(&whole)));
+    }
+
+    fn tell(&mut self, event: EndpointEvent) {
+        let event = match event {
+            EndpointEvent::Answer { request, outcome } => {
+                if let Some((id, reply)) = self.calls.remove(&request) {
+                    self.requests.remove(&id);
+                    answer(reply, outcome.map_err(CallError::from));
+                }
+                return;
+            }
+            EndpointEvent::Pong { ping, round_trip } => {
+                if let Some(reply) = self.pings.remove(&ping) {
+                    answer(reply, Ok(round_trip));
+                }
+                return;
+            }
+            // No call asks for one.
+            EndpointEvent::QuickAck { .. } => return,
+            EndpointEvent::ExchangeFailed(fault) => Event::ExchangeFailed(fault),
+            EndpointEvent::Gap(gap) => Event::Gap(gap),
+            EndpointEvent::KeyLost { key, reason } => Event::KeyLost { key, reason },
+            EndpointEvent::KeyMade(made) => Event::KeyMade(made),
+            EndpointEvent::Push(object) => Event::Push(object),
+            EndpointEvent::State(state) => Event::State(state),
+        };
+        debug!(?event, "event");
+        self.note(&event);
+        self.notices.events.push(event, now());
+    }
+
+    /// Keeps what handles can look at up to date.
+    fn note(&mut self, event: &Event) {
+        let ready_after = now() - self.started;
+        let key = self.endpoint.key();
+        match event {
+            Event::KeyMade(made) => self.notices.info.send_modify(|info| {
+                if made.temporary {
+                    info.temporary_exchange = Some(made.took);
+                } else {
+                    info.exchange = Some(made.took);
+                    info.key_reused = false;
+                }
+            }),
+            Event::State(state) => {
+                if *state == State::Ready {
+                    self.notices.info.send_modify(|info| {
+                        info.key = key;
+                        info.connections += 1;
+                        info.ready_after.get_or_insert(ready_after);
+                    });
+                }
+                self.notices.state.send_replace(*state);
+            }
+            Event::ExchangeFailed(_)
+            | Event::Gap(_)
+            | Event::KeyLost { .. }
+            | Event::Missed { .. }
+            | Event::Push(_) => {}
+        }
+    }
+}
+
+/// Tells a caller; one that has gone needs no answer.
+fn answer<T>(reply: Reply<T>, outcome: Result<T, CallError>) {
+    let _ = reply.send(outcome);
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,262 @@
+//! How a client is described and started.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mtproto_crypto::OsRandom;
+use mtproto_crypto::rsa::RsaPublicKey;
+use mtproto_endpoint::client::{ClientConfig, ClientEndpoint, LinkEnd, Pfs, ServerClock, State};
+use mtproto_frame::{Address, Framing, Obfuscation, Secret, Wire, WireConfig};
+use mtproto_store::{ClientRecord, ClientStore, MemoryClientStore};
+use mtproto_tcp::TcpDial;
+use mtproto_transport::{Dial, DialError};
+use tokio::sync::{mpsc, watch};
+
+use crate::actor::{Actor, COMMANDS_MAX, Notices, Shelf};
+use crate::cancel::Cancellations;
+use crate::client::Shared;
+use crate::clock::{now, wall_time};
+use crate::events::EventSink;
+use crate::{Client, ConnectError, ConnectInfo};
+
+/// How long [`ClientBuilder::connect`] tries, unless it is told otherwise.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a client is to be like.
+#[must_use]
+#[derive(Default)]
+pub struct ClientBuilder {
+    address: Option<String>,
+    framing: Option<Framing>,
+    obfuscated: bool,
+    secret: Option<Secret>,
+    dc: Option<i32>,
+    keys: Vec<RsaPublicKey>,
+    bad_key: Option<String>,
+    pfs: Option<Pfs>,
+    replaces_lost_key: bool,
+    store: Option<Arc<dyn ClientStore>>,
+    dial: Option<Arc<dyn Dial>>,
+    connect_timeout: Option<Duration>,
+}
+
+impl ClientBuilder {
+    /// Where the server is: an [`Address`], or a text such as `tcp://host:port`.
+    pub fn address(mut self, address: impl ToString) -> Self {
+        self.address = Some(address.to_string());
+        self
+    }
+
+    /// How packets are told apart in the stream; intermediate unless said otherwise.
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.framing = Some(framing);
+        self
+    }
+
+    /// Whether the stream is obfuscated. Every framing but the full one can be.
+    pub fn obfuscated(mut self, obfuscated: bool) -> Self {
+        self.obfuscated = obfuscated;
+        self
+    }
+
+    /// The secret of a proxy or server that wants one; it implies obfuscation.
+    pub fn secret(mut self, secret: Secret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// The data centre, 1 unless said otherwise: plus 10000 for a test one, negative for a media one.
+    pub fn dc(mut self, dc: i32) -> Self {
+        self.dc = Some(dc);
+        self
+    }
+
+    /// Trusts a server that has this RSA key.
+    pub fn server_key(mut self, key: RsaPublicKey) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Trusts a server that has one of the RSA keys of this PEM text.
+    pub fn server_keys(mut self, pem: &str) -> Self {
+        for block in pem_blocks(pem) {
+            match RsaPublicKey::from_pem(block) {
+                Ok(key) => self.keys.push(key),
+                Err(error) => self.bad_key = Some(error.to_string()),
+            }
+        }
+        self
+    }
+
+    /// Whether messages are encrypted with temporary keys, made anew each day, so that whoever learns
+    /// a key later cannot read what was said before.
+    pub fn pfs(mut self, pfs: bool) -> Self {
+        self.pfs = pfs.then(Pfs::default);
+        self
+    }
+
+    /// Lets the client make another key when the server has lost its key. Without it such a client
+    /// closes with [`Closed::KeyLost`](crate::Closed::KeyLost), because to the server it would be a
+    /// stranger with the new one.
+    pub fn replace_lost_key(mut self, replace: bool) -> Self {
+        self.replaces_lost_key = replace;
+        self
+    }
+
+    /// Keeps the keys there. Without a store each run makes a key of its own.
+    pub fn store(mut self, store: impl ClientStore + 'static) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Opens links in this way in place of TCP; address, framing, obfuscation and secret are its
+    /// own affair.
+    pub fn dial(mut self, dial: impl Dial + 'static) -> Self {
+        self.dial = Some(Arc::new(dial));
+        self
+    }
+
+    /// How long [`ClientBuilder::connect`] tries: [`CONNECT_TIMEOUT`] unless said otherwise.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = Some(limit);
+        self
+    }
+
+    /// Starts the client and waits until it is ready.
+    ///
+    /// Dropping the future stops the client.
+    ///
+    /// # Errors
+    /// See [`ConnectError`]; the client has stopped then.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let limit = self.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        let (client, mut dial_error) = self.start().await?;
+        let mut state = client.state();
+        let settled = |state: &State| matches!(state, State::Ready | State::Closed(_));
+        let outcome = match tokio::time::timeout(limit, state.wait_for(settled)).await {
+            Ok(Ok(state)) => match *state {
+                State::Closed(reason) => Err(ConnectError::Closed(reason)),
+                _ => Ok(()),
+            },
+            Ok(Err(_)) => Err(ConnectError::Stopped),
+            Err(_) => Err(ConnectError::TimedOut {
+                after: limit,
+                last: last_end(&client.state().borrow()),
+                dial: dial_error.borrow_and_update().clone(),
+            }),
+        };
+        match outcome {
+            Ok(()) => Ok(client),
+            Err(error) => {
+                client.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Starts the client without waiting for a connection.
+    async fn start(
+        self,
+    ) -> Result<(Client, watch::Receiver<Option<Arc<DialError>>>), ConnectError> {
+        if let Some(reason) = self.bad_key {
+            return Err(ConnectError::ServerKey { reason });
+        }
+        let dc = self.dc.unwrap_or(1);
+        let address = self.address.as_deref().map(str::parse::<Address>).transpose()?;
+        let dial = match (self.dial, &address) {
+            (Some(dial), _) => dial,
+            (None, Some(address)) => {
+                let framing = self.framing.unwrap_or(Framing::Intermediate);
+                let wire = wire_config(framing, self.obfuscated, self.secret, dc);
+                // What can never work is said at once, not after many dials.
+                Wire::client(&wire, &mut OsRandom::new())?;
+                Arc::new(TcpDial::new(address.clone(), wire))
+            }
+            (None, None) => return Err(ConnectError::AddressMissing),
+        };
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryClientStore::default()));
+        let record = load(&store).await?;
+        let stored = record.dcs.get(&dc).cloned();
+        let key_reused = stored.is_some();
+        if self.keys.is_empty() && !key_reused {
+            return Err(ConnectError::ServerKeyMissing);
+        }
+
+        let config = ClientConfig {
+            address: address.map(|address| address.to_string()).unwrap_or_default(),
+            dc,
+            keys: self.keys.into(),
+            pfs: self.pfs,
+            replaces_lost_key: self.replaces_lost_key,
+            ..ClientConfig::default()
+        };
+        let clock = ServerClock::new(now(), wall_time());
+        let endpoint = ClientEndpoint::new(config, stored, clock, Box::new(OsRandom::new()), now());
+
+        let info = ConnectInfo { key_reused, ..ConnectInfo::default() };
+        let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
+        let (events, unclaimed) = EventSink::new();
+        let (state, state_out) = watch::channel(endpoint.state());
+        let (info, info_out) = watch::channel(info);
+        let (dial_error, dial_error_out) = watch::channel(None);
+        let cancellations = Arc::new(Cancellations::default());
+        let actor = Actor::new(
+            endpoint,
+            dial,
+            Shelf { store, record, dc },
+            Notices { events, state, info, dial_error },
+            commands_in,
+            Arc::clone(&cancellations),
+        );
+        let client = Client::new(Shared {
+            commands,
+            cancellations,
+            state: state_out,
+            info: info_out,
+            events: Mutex::new(Some(unclaimed)),
+            calls: AtomicU64::new(0),
+            actor: Mutex::new(Some(tokio::spawn(actor.run()))),
+        });
+        Ok((client, dial_error_out))
+    }
+}
+
+/// What the stream is to be like.
+fn wire_config(framing: Framing, obfuscated: bool, secret: Option<Secret>, dc: i32) -> WireConfig {
+    let obfuscation = (obfuscated || secret.is_some()).then(|| Obfuscation {
+        secret,
+        // The header has 16 bits for it; numbers beyond mean nothing to a proxy.
+        dc: i16::try_from(dc).unwrap_or_default(),
+    });
+    WireConfig { obfuscation, ..WireConfig::plain(framing) }
+}
+
+/// Reads the store where that may block.
+async fn load(store: &Arc<dyn ClientStore>) -> Result<ClientRecord, ConnectError> {
+    let store = Arc::clone(store);
+    match tokio::task::spawn_blocking(move || store.load()).await {
+        Ok(record) => Ok(record?.unwrap_or_default()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(ConnectError::Stopped),
+        },
+    }
+}
+
+/// Every block of a PEM text, whatever stands between them.
+fn pem_blocks(text: &str) -> impl Iterator<Item = &str> {
+    const BEGIN: &str = "-----BEGIN";
+    let starts: Vec<usize> = text.match_indices(BEGIN).map(|(at, _)| at).collect();
+    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([text.len()]).collect();
+    starts.into_iter().zip(ends).filter_map(|(start, end)| text.get(start..end))
+}
+
+fn last_end(state: &State) -> Option<LinkEnd> {
+    match state {
+        State::Dialing { last, .. } | State::Waiting { last, .. } => *last,
+        _ => None,
+    }
+}
