@@ -2,8 +2,8 @@
 //!
 //! <https://core.telegram.org/mtproto/auth_key> and
 //! <https://core.telegram.org/mtproto/security_guidelines>. A [`Group`] exists only after its prime
-//! and generator have passed every check, and a number of the peer's only takes part after its range
-//! has been checked. Powers are calculated in constant time.
+//! and generator have passed every check, and a number of the peer's only takes part after its
+//! range has been checked. Powers are calculated in constant time.
 
 mod group;
 

@@ -1,7 +1,7 @@
 //! The envelope of MTProto 2.0: `auth_key_id | msg_key | ciphertext`.
 //!
-//! <https://core.telegram.org/mtproto/description>. Messages are sealed and opened in lists, each in
-//! the buffer it travels in; a single one is a list of one. Nothing of a plaintext is looked at
+//! <https://core.telegram.org/mtproto/description>. Messages are sealed and opened in lists, each
+//! in the buffer it travels in; a single one is a list of one. Nothing of a plaintext is looked at
 //! before its `msg_key` has vouched for every byte of it, and every reason to refuse a packet is
 //! the same [`OpenError`].
 
@@ -94,8 +94,8 @@ pub struct SealJob<'a> {
 }
 
 impl<'a> SealJob<'a> {
-    /// Will seal `packet`, the bytes that one call of [`lay_out`] appended. Anything of another length
-    /// is wiped instead, because a part of it would travel in the clear.
+    /// Will seal `packet`, the bytes that one call of [`lay_out`] appended. Anything of another
+    /// length is wiped instead, because a part of it would travel in the clear.
     pub fn new(key: &'a AuthKey, direction: Direction, packet: &'a mut [u8]) -> Self {
         Self { key, direction, packet, ack_token: 0 }
     }
@@ -152,8 +152,8 @@ pub struct Opened {
     pub ack_token: u32,
 }
 
-/// A packet that must be thrown away, and the connection with it. There is one reason only, whatever
-/// it was: to tell reasons apart is to help whoever sends such packets.
+/// A packet that must be thrown away, and the connection with it. There is one reason only,
+/// whatever it was: to tell reasons apart is to help whoever sends such packets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OpenError;
 
@@ -166,8 +166,8 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl<'a> OpenJob<'a> {
-    /// Will open `packet`, all that a transport delivered from `auth_key_id` on, which `direction`'s
-    /// author sealed under `key`.
+    /// Will open `packet`, all that a transport delivered from `auth_key_id` on, which
+    /// `direction`'s author sealed under `key`.
     pub fn new(
         key: &'a AuthKey,
         direction: Direction,
@@ -189,7 +189,8 @@ impl<'a> OpenJob<'a> {
         Some(Lane::new(aes, unverified.into_ciphertext()))
     }
 
-    /// Checks what the cipher gave. A packet that fails is wiped, so that nothing of it can be used.
+    /// Checks what the cipher gave. A packet that fails is wiped, so that nothing of it can be
+    /// used.
     fn conclude(&mut self) {
         let unverified = Unverified::new(self.packet, self.key).ok_or(OpenError);
         let verified = unverified.and_then(|it| it.verify(self.key, self.direction));

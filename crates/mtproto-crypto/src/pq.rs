@@ -1,7 +1,7 @@
 //! The proof of work of a key exchange: the client splits `pq`, a product of two primes.
 //!
-//! <https://core.telegram.org/mtproto/auth_key>. Splitting takes the elliptic curve method in 64-bit
-//! Montgomery form, about 30 us for an honest number, and bounded work for any other.
+//! <https://core.telegram.org/mtproto/auth_key>. Splitting takes the elliptic curve method in
+//! 64-bit Montgomery form, about 30 us for an honest number, and bounded work for any other.
 
 mod ecm;
 mod montgomery;

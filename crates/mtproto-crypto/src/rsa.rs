@@ -1,8 +1,8 @@
 //! RSA-2048 as a key exchange uses it: a client encrypts its half for the server's public key.
 //!
-//! <https://core.telegram.org/mtproto/auth_key>. Two paddings exist: RSA_PAD, and an old one that many
-//! clients still send. A server decodes both every time, in constant time and under blinding, so
-//! that the work and the answer say nothing about why a number was refused.
+//! <https://core.telegram.org/mtproto/auth_key>. Two paddings exist: RSA_PAD, and an old one that
+//! many clients still send. A server decodes both every time, in constant time and under blinding,
+//! so that the work and the answer say nothing about why a number was refused.
 
 mod padding;
 mod private;

@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use zeroize::ZeroizeOnDrop;
 
-/// Bytes that are wiped when they are dropped. Does what `Zeroizing` does, in whole words instead of
-/// byte by byte: that counts where every message derives a key.
+/// Bytes that are wiped when they are dropped. Does what `Zeroizing` does, in whole words instead
+/// of byte by byte: that counts where every message derives a key.
 #[derive(Clone)]
 pub(crate) struct Wiped<const N: usize>(pub(crate) [u8; N]);
 

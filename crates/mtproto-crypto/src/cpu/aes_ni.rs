@@ -1,9 +1,11 @@
 //! IGE with the AES instructions of x86-64: up to four messages side by side.
 //!
-//! IGE is a chain, so the instructions of one message wait for each other; those of another fill the
-//! gaps. Both whitenings are folded into the last round: with `s' = aesenclast(s, k14 ^ before ^ k0 ^
-//! next)` the next round's input comes straight out of the last one, and the ciphertext `s' ^ k0 ^
-//! next` is off the chain. Messages need not be of one length: when one ends, the next takes its place.
+//! IGE is a chain, so the instructions of one message wait for each other; those of another fill
+//! the gaps. Messages need not be of one length: when one ends, the next takes its place.
+//!
+//! Both whitenings are folded into the last round: with
+//! `s' = aesenclast(s, k14 ^ before ^ k0 ^ next)` the next round's input comes straight out of the
+//! last one, and the ciphertext `s' ^ k0 ^ next` is off the chain.
 
 #![allow(unsafe_code, reason = "loads, stores and the call into code that needs the instructions")]
 

@@ -1,4 +1,5 @@
-//! IGE over the `aes` crate, one message after the other: what every other path is measured against.
+//! IGE over the `aes` crate, one message after the other: what every other path is measured
+//! against.
 
 use aes::{Aes256Dec, Aes256Enc};
 use cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};

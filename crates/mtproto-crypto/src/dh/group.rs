@@ -57,8 +57,8 @@ impl Group {
         GROUP.get_or_init(well_known).clone()
     }
 
-    /// Checks what a server sent. A prime that neither the table here nor `memory` knows takes about
-    /// 100 ms.
+    /// Checks what a server sent. A prime that neither the table here nor `memory` knows takes
+    /// about 100 ms.
     ///
     /// # Errors
     /// One variant of [`GroupError`] per rule.

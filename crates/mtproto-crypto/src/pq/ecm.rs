@@ -1,7 +1,8 @@
 //! The elliptic curve method on Montgomery curves, in two stages.
 //!
-//! A curve finds a prime factor when the number of its points modulo that prime has prime powers up to
-//! [`BOUND_1`] only, but for one prime up to [`BOUND_2`]. For factors of 31 bits, a curve in four does.
+//! A curve finds a prime factor when the number of its points modulo that prime has prime powers up
+//! to [`BOUND_1`] only, but for one prime up to [`BOUND_2`]. For factors of 31 bits, a curve in
+//! four does.
 
 use super::PRIMES;
 use super::montgomery::{Modulus, gcd};

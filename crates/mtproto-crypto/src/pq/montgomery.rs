@@ -68,8 +68,8 @@ impl Modulus {
         if borrow { difference.wrapping_add(self.n) } else { difference }
     }
 
-    /// The inverse of a value, or else the factor that it shares with the modulus (the modulus itself
-    /// for 0).
+    /// The inverse of a value, or else the factor that it shares with the modulus (the modulus
+    /// itself for 0).
     pub(super) fn invert(self, value: u64) -> Result<u64, u64> {
         let (mut r0, mut r1) = (i128::from(self.n), i128::from(self.number(value)));
         let (mut t0, mut t1) = (0, 1);

@@ -64,8 +64,8 @@ pub(super) fn pad_old(data: &[u8], random: &mut dyn SecureRandom) -> Block {
     block
 }
 
-/// Undoes [`pad_old`], which does not store the length: tries each of `lens`, all of them every time.
-/// Returns the data, how much of it counts, and whether a length was right.
+/// Undoes [`pad_old`], which does not store the length: tries each of `lens`, all of them every
+/// time. Returns the data, how much of it counts, and whether a length was right.
 pub(super) fn unpad_old(block: &Block, lens: &[usize]) -> (Wiped<OLD_DATA_LEN_MAX>, u64, Choice) {
     let data = Wiped(*part::<OLD_DATA_AT, OLD_DATA_LEN_MAX, _>(block));
     let hash = part::<1, 20, _>(block);

@@ -28,7 +28,8 @@ impl RsaPrivateKey {
     pub fn generate(random: &mut dyn SecureRandom) -> Self {
         loop {
             let (p, q) = (random_prime(random), random_prime(random));
-            // Fails if an exponent has no inverse or both primes are the same: then others are drawn.
+            // Fails if an exponent has no inverse or both primes are the same: then others are
+            // drawn.
             if let (Some(p), Some(q)) = (p, q)
                 && let Ok(key) = Self::from_primes(&p, &q, EXPONENT)
             {
@@ -40,7 +41,8 @@ impl RsaPrivateKey {
     /// Reads `-----BEGIN RSA PRIVATE KEY-----`.
     ///
     /// # Errors
-    /// `Encoding`, `Size`, `Exponent`, or `Inconsistent` if the key does not undo its own encryption.
+    /// `Encoding`, `Size`, `Exponent`, or `Inconsistent` if the key does not undo its own
+    /// encryption.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let (label, document) =
             SecretDocument::from_pem(pem.trim()).map_err(|_| KeyError::Encoding)?;
@@ -92,8 +94,8 @@ impl RsaPrivateKey {
     /// Undoes the client's encryption, whichever padding it chose. The old one does not store the
     /// length of its data, so `old_lens` says which lengths are possible; none of them refuses it.
     ///
-    /// `None` whatever is wrong: the length, a number not below the modulus, a hash. The work is the
-    /// same in every case.
+    /// `None` whatever is wrong: the length, a number not below the modulus, a hash. The work is
+    /// the same in every case.
     // req: S111
     pub fn decrypt_inner(
         &self,
@@ -117,8 +119,9 @@ impl RsaPrivateKey {
         bool::from(valid).then_some(Inner { data, len: len as usize, scheme })
     }
 
-    /// `number^d` under blinding, and whether encryption leads back: it does not for a number that is
-    /// not below the modulus, nor after a fault in the arithmetic, which would give the key away.
+    /// `number^d` under blinding, and whether encryption leads back: it does not for a number that
+    /// is not below the modulus, nor after a fault in the arithmetic, which would give the key
+    /// away.
     fn undo(&self, number: &U2048, random: &mut dyn SecureRandom) -> (padding::Block, Choice) {
         let params = self.public.params();
         let (blind, unblind) = loop {
