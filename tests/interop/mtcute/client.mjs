@@ -70,8 +70,10 @@ const seen = { pongs: 0, pushes: 0 }
 const report = {}
 
 const client = newClient(storage)
-report.exchange_ms = await time(() => connect(client))
-const key = await storage.authKeys.get(DC)
+report.exchange_ms = await time(async () => {
+  await client.connect()
+  await echo(client, 'the first call waits for the key')
+})
 
 const refused = await client.call({ _: 'demo.unknown' })
 assert.deepEqual([refused.errorCode, refused.errorMessage], [400, 'METHOD_INVALID'])
@@ -88,6 +90,9 @@ assert.equal(seen.pushes, TICKS)
 assert.ok(seen.pongs > 0, 'no pong came')
 report.pushes = seen.pushes
 
+const key = await storage.authKeys.get(DC)
+assert.ok(key, 'no key was stored')
+if (options.pfs) assert.ok(await storage.authKeys.getTemp(DC, 0, 0), 'no temporary key was stored')
 console.log('restart')
 await createInterface({ input: process.stdin })[Symbol.asyncIterator]().next()
 await echo(client, 'the same client after the restart')
@@ -97,7 +102,7 @@ await client.disconnect()
 const stored = new MemoryStorage()
 await stored.authKeys.set(DC, key)
 const successor = newClient(stored)
-await connect(successor)
+await successor.connect()
 await echo(successor, 'a new client with the stored key')
 assert.deepEqual(await stored.authKeys.get(DC), key, 'the stored key was replaced')
 console.log(JSON.stringify(report))
@@ -154,12 +159,6 @@ function newLogger(platform) {
     if (level <= LogManager.WARN) console.error(text)
   }
   return logger
-}
-
-async function connect(client) {
-  const usable = new Promise((resolve) => client.onUsable.add(resolve))
-  await client.connect()
-  await usable
 }
 
 async function echo(client, text) {
