@@ -42,5 +42,5 @@ pub use salts::{
 };
 pub use server::{
     Control, KeyDestroyed, Request, RpcReply, ServerCloseReason, ServerOutput, ServerSession,
-    ServerSessionConfig, Strictness, Ticket,
+    ServerSessionConfig, Strictness, Ticket, Verdict,
 };

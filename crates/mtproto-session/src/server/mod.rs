@@ -34,7 +34,7 @@ pub use links::{DISCONNECT_DELAY_MAX, LINKS_MAX};
 use outbox::Outbox;
 pub use outbox::{OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, SENDS_MAX};
 pub use output::{
-    Control, KeyDestroyed, Request, RpcReply, ServerCloseReason, ServerOutput, Ticket,
+    Control, KeyDestroyed, Request, RpcReply, ServerCloseReason, ServerOutput, Ticket, Verdict,
 };
 use rpc::Requests;
 pub use rpc::{DETAILED_LEN_MIN, RUNNING_MAX};
@@ -170,7 +170,8 @@ impl ServerSession {
         before - self.outbox.bytes()
     }
 
-    /// Takes a decrypted packet that came over `link`.
+    /// Takes a decrypted packet that came over `link`, and says whether it is to be acknowledged early
+    /// if the client wants that.
     ///
     /// # Errors
     /// `SessionIdZero`: the link must close. A message that is only refused is no error; the client is
@@ -181,16 +182,21 @@ impl ServerSession {
         header_salt: Salt,
         message: Message,
         now: Instant,
-    ) -> Result<(), Fault> {
+    ) -> Result<Verdict, Fault> {
         self.now = now;
         if self.session_id == SessionId(0) {
             return Err(Fault::SessionIdZero);
         }
         match self.check(header_salt, message) {
-            Ok(accepted) => self.apply(link, accepted),
-            Err(refusal) => self.refuse(link, refusal),
+            Ok(accepted) => {
+                self.apply(link, accepted);
+                Ok(Verdict::Accepted)
+            }
+            Err(refusal) => {
+                self.refuse(link, refusal);
+                Ok(Verdict::Refused)
+            }
         }
-        Ok(())
     }
 
     /// A link is gone. What went to it without being acknowledged goes to the newest of the others, or

@@ -29,6 +29,15 @@ pub enum ServerOutput {
     Wait(Option<Instant>),
 }
 
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// Every message of it is received, now or before.
+    Accepted,
+    /// None is. The client is told why.
+    Refused,
+}
+
 /// A query to be carried out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Request {
