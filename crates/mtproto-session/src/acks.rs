@@ -37,7 +37,11 @@ impl AckQueue {
 
     /// Records that `id` must be acknowledged with the next drain: the peer asks by repeating itself.
     pub fn owe_at_once(&mut self, id: MsgId, now: Instant) {
-        self.owe_by(id, now);
+        if self.owed.contains(&id) {
+            self.due = Some(now);
+        } else {
+            self.owe_by(id, now);
+        }
     }
 
     /// Takes `id` off the list: something else has acknowledged it.

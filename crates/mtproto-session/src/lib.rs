@@ -35,7 +35,6 @@ pub use clock::ServerClock;
 pub use fault::{Fault, Misuse};
 pub use ids::{MsgIds, Seqnos};
 pub use inbox::{Arrival, Inbox, MsgState};
-pub use notices::{NOTICES_BYTES_MAX, NOTICES_MAX};
 pub use packet::{LinkId, Outgoing};
 pub use salts::{
     FUTURE_SALTS_MAX, FirstSalt, SALT_PERIOD, SALTS_MAX, SaltSchedule, SaltSecret, Salts,

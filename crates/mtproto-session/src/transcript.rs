@@ -58,6 +58,12 @@ impl Transcript {
         label.clone()
     }
 
+    /// The message that has this label.
+    #[must_use]
+    pub fn label(&self, label: &str) -> Option<MsgId> {
+        self.ids.iter().find(|(_, known)| *known == label).map(|(id, _)| *id)
+    }
+
     /// The letter of a salt; a number from the twenty-seventh on.
     pub fn salt(&mut self, salt: Salt) -> String {
         let known = self.salts.iter().position(|known| *known == salt);

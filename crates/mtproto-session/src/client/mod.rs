@@ -40,7 +40,7 @@ pub use requests::{
     REQUEST_MSG_IDS_MAX, REQUESTS_MAX, STATE_ASK_DELAY, STATE_ASK_INTERVAL,
 };
 use sent::SentLog;
-pub use sent::{SENT_AGE_MAX, SENT_PACKETS_MAX};
+pub use sent::{LOST_AGE_MAX, SENT_AGE_MAX, SENT_PACKETS_MAX};
 
 /// How many ids of the server a client remembers.
 pub const CLIENT_INBOX_IDS_MAX: usize = 1000;
@@ -236,7 +236,8 @@ impl ClientSession {
         self.notices.forget_link(link);
         let ask = self.requests.link_lost(link);
         self.errands.ask_states(ask);
-        self.errands.salts_asked = None;
+        let lost = self.sent.lost_with(link, now);
+        self.redo(link, lost);
     }
 
     /// The packet whose outermost message is `packet` was sealed, and asks for the quick acknowledgement
@@ -313,6 +314,12 @@ impl ClientSession {
     #[must_use]
     pub fn pending_requests(&self) -> usize {
         self.requests.len()
+    }
+
+    /// How many links are attached.
+    #[must_use]
+    pub fn link_count(&self) -> usize {
+        self.links.len()
     }
 
     fn tell(&mut self, event: ClientEvent) {

@@ -47,6 +47,7 @@ pub(super) struct Pings {
 struct Waiting {
     ping: PingId,
     link: LinkId,
+    is_keepalive: bool,
     sent: Instant,
     /// When the link was last heard of, but not before the ping.
     heard: Instant,
@@ -106,7 +107,8 @@ impl Pings {
         if self.waiting.len() >= PINGS_MAX {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(Waiting { ping, link, sent: now, heard: now });
+        let is_keepalive = delay.is_some();
+        self.waiting.push_back(Waiting { ping, link, is_keepalive, sent: now, heard: now });
         Some((ping, delay))
     }
 
@@ -117,14 +119,15 @@ impl Pings {
         Some((waiting.link, now.saturating_duration_since(waiting.sent)))
     }
 
-    /// The server refused a ping: the same goes out again.
+    /// The server refused a ping: it goes out again, that of the keepalive as another.
     pub(super) fn refused(&mut self, ping: PingId, now: Instant) {
-        let Some(index) = self.waiting.iter().position(|waiting| waiting.ping == ping) else {
-            return;
-        };
-        self.waiting.remove(index);
-        self.wanted.push_back(ping);
-        self.due = self.due.map(|_| now);
+        let refused = self.waiting.iter().position(|waiting| waiting.ping == ping);
+        let Some(refused) = refused.and_then(|index| self.waiting.remove(index)) else { return };
+        if refused.is_keepalive {
+            self.due = self.due.map(|_| now);
+        } else {
+            self.wanted.push_front(ping);
+        }
     }
 
     /// Takes a link that is silent while it owes a pong.

@@ -51,8 +51,7 @@ impl ClientSession {
                 self.redo(link, errands);
             }
             Some(BadMsg::Container) => {
-                let refused = self.part(errands);
-                self.fail(refused, code);
+                self.part(link, errands, code);
             }
             // We do not make such messages; if one is refused so, it would be again.
             Some(BadMsg::IdBits | BadMsg::SeqnoEven | BadMsg::SeqnoOdd) | None => {
@@ -81,19 +80,23 @@ impl ClientSession {
         self.tell(ClientEvent::Gap(Gap::SessionReplaced { session_id }));
     }
 
-    /// What the refused message or packet was about. A repeated request may stand in a packet that
-    /// its id does not lead to.
+    /// What the refused message or packet was about. A request that has been sent again since is left
+    /// out: the refusal is not about what is on its way now.
     fn take_sent(&mut self, id: MsgId) -> Vec<Errand> {
-        let errands = self.sent.take(id);
-        if errands.is_empty() {
-            self.requests.find(id).map(Errand::Request).into_iter().collect()
-        } else {
-            errands
-        }
+        let Some((packet, messages)) = self.sent.take(id) else {
+            // A repeated request stands in a packet that its id does not lead to.
+            let request = self.requests.find(id).filter(|_| self.requests.is_current(id));
+            return request.map(Errand::Request).into_iter().collect();
+        };
+        let stands = |(id, errand): &(MsgId, Errand)| match errand {
+            Errand::Request(_) => self.requests.packet_of(*id) == Some(packet),
+            _ => true,
+        };
+        messages.into_iter().filter(stands).map(|(_, errand)| errand).collect()
     }
 
-    /// Sends everything again, with new ids.
-    fn redo(&mut self, link: LinkId, errands: Vec<Errand>) {
+    /// Sends everything again, as far as it can be with new ids.
+    pub(super) fn redo(&mut self, link: LinkId, errands: Vec<Errand>) {
         let mut too_often = false;
         for errand in errands {
             match errand {
@@ -108,7 +111,7 @@ impl ClientSession {
                 Errand::Reply => (),
                 Errand::Request(request) => {
                     too_often |= self.requests.refused(request);
-                    self.requests.send_anew(request);
+                    self.requests.send_again(request);
                 }
                 Errand::Resend(ids) => ids.into_iter().for_each(|id| self.errands.ask_resend(id)),
                 Errand::States(ids) => self.errands.ask_states(ids),
@@ -120,26 +123,15 @@ impl ClientSession {
         }
     }
 
-    /// Sends requests of a refused container again, each in a packet of its own; the rest of the
-    /// container with them. Returns what was in a packet of its own already.
-    fn part(&mut self, errands: Vec<Errand>) -> Vec<Errand> {
-        let mut refused = Vec::new();
-        let mut again = Vec::new();
-        for errand in errands {
-            match errand {
-                Errand::Request(request) if !self.requests.set_alone(request) => {
-                    refused.push(errand);
-                }
-                Errand::Request(request) => self.requests.send_anew(request),
-                other => again.push(other),
-            }
-        }
-        for errand in again {
-            if let Errand::Acks(ids) = errand {
-                ids.into_iter().for_each(|id| self.acks.owe_at_once(id, self.now));
-            }
-        }
-        refused
+    /// Sends requests of a refused container again, each in a packet of its own. One that was alone
+    /// already is at fault itself.
+    fn part(&mut self, link: LinkId, errands: Vec<Errand>, code: i32) {
+        let (refused, again) = errands.into_iter().partition(|errand| match errand {
+            Errand::Request(request) => !self.requests.set_alone(*request),
+            _ => false,
+        });
+        self.redo(link, again);
+        self.fail(refused, code);
     }
 
     fn fail(&mut self, errands: Vec<Errand>, code: i32) {

@@ -73,6 +73,10 @@ impl Body {
 }
 
 /// All requests without an outcome.
+///
+/// An id is kept as long as it can be: a server that has the message drops what comes again under it,
+/// whatever overtook what on the way. Another id is for a server that refused the message, forgot it or
+/// forgot the session.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u64,
@@ -107,6 +111,8 @@ struct Sent {
     /// The packet it stood in.
     packet: MsgId,
     link: LinkId,
+    /// The server may have it from an earlier packet.
+    repeated: bool,
     acked: bool,
     check_at: Instant,
 }
@@ -149,10 +155,9 @@ impl Requests {
         self.by_msg.get(&id).copied()
     }
 
-    /// The packet that the request sent under `id` stood in last.
+    /// The packet that the request stood in last; `None` if it has been sent under another id since.
     pub(super) fn packet_of(&self, id: MsgId) -> Option<MsgId> {
-        let entry = self.entries.get(&self.find(id)?)?;
-        entry.sent.as_ref().map(|sent| sent.packet)
+        self.sent_as(id).map(|sent| sent.packet)
     }
 
     pub(super) fn wants_quick_ack(&self, request: RequestId) -> bool {
@@ -161,7 +166,7 @@ impl Requests {
 
     /// The server has the message `id`.
     pub(super) fn acknowledged(&mut self, id: MsgId) {
-        if let Some(sent) = self.sent_as(id) {
+        if let Some(sent) = self.sent_as_mut(id) {
             sent.acked = true;
         }
     }
@@ -187,8 +192,19 @@ impl Requests {
     }
 
     /// Whether `id` is the last that its request was sent under.
-    pub(super) fn is_current(&mut self, id: MsgId) -> bool {
+    pub(super) fn is_current(&self, id: MsgId) -> bool {
         self.sent_as(id).is_some()
+    }
+
+    /// Sends a request again whose packet was refused: under another id, unless the server may have it
+    /// already, from an earlier packet.
+    pub(super) fn send_again(&mut self, request: RequestId) {
+        let sent = self.entries.get(&request).and_then(|entry| entry.sent.as_ref());
+        if sent.is_some_and(|sent| sent.repeated) {
+            self.repeats.insert(request);
+        } else {
+            self.send_anew(request);
+        }
     }
 
     /// Records that the server refused a request; whether that has happened too often in a row.
@@ -266,6 +282,7 @@ impl Requests {
         sent.check_at = now + STATE_ASK_DELAY;
         self.checks.insert((sent.check_at, request));
         sent.link = link;
+        sent.repeated = true;
         let body = entry.body.current().clone();
         Some((request, Message { id: sent.id, seqno: sent.seqno, body }))
     }
@@ -300,7 +317,8 @@ impl Requests {
         self.by_msg.insert(id, request);
         let check_at = now + STATE_ASK_DELAY;
         self.checks.insert((check_at, request));
-        entry.sent = Some(Sent { id, seqno, packet: id, link, acked: false, check_at });
+        entry.sent =
+            Some(Sent { id, seqno, packet: id, link, repeated: false, acked: false, check_at });
         Some(Message { id, seqno, body })
     }
 
@@ -338,7 +356,12 @@ impl Requests {
     }
 
     /// How the request was sent, if `id` is the last id that it was sent under.
-    fn sent_as(&mut self, id: MsgId) -> Option<&mut Sent> {
+    fn sent_as(&self, id: MsgId) -> Option<&Sent> {
+        let sent = self.entries.get(&self.find(id)?)?.sent.as_ref()?;
+        (sent.id == id).then_some(sent)
+    }
+
+    fn sent_as_mut(&mut self, id: MsgId) -> Option<&mut Sent> {
         let request = self.find(id)?;
         let sent = self.entries.get_mut(&request)?.sent.as_mut()?;
         (sent.id == id).then_some(sent)

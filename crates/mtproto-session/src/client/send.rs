@@ -176,7 +176,7 @@ impl ClientSession {
                 self.requests.left_in(*request, message.id);
             }
         }
-        self.sent.add(message.id, log, self.now);
+        self.sent.add(message.id, link, log, self.now);
         let salt = self.salts.current(time);
         Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack })
     }

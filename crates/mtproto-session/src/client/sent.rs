@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use mtproto_tl::{MsgId, SessionId};
 
 use super::output::{PingId, RequestId};
+use crate::LinkId;
 
 /// The most packets that are remembered.
 pub const SENT_PACKETS_MAX: usize = 4096;
 
 /// How long a packet is remembered.
 pub const SENT_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// How far back what went over a lost link may not have arrived: longer than a dead link goes unnoticed.
+pub const LOST_AGE_MAX: Duration = Duration::from_secs(90);
 
 /// What one message was about.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,14 +50,21 @@ pub(super) struct SentLog {
 
 #[derive(Debug)]
 struct Packet {
+    link: LinkId,
     sent: Instant,
     messages: Vec<(MsgId, Errand)>,
 }
 
 impl SentLog {
     /// Remembers a packet; the oldest is forgotten when there are too many.
-    pub(super) fn add(&mut self, packet: MsgId, messages: Vec<(MsgId, Errand)>, now: Instant) {
-        self.packets.insert(packet, Packet { sent: now, messages });
+    pub(super) fn add(
+        &mut self,
+        packet: MsgId,
+        link: LinkId,
+        messages: Vec<(MsgId, Errand)>,
+        now: Instant,
+    ) {
+        self.packets.insert(packet, Packet { link, sent: now, messages });
         let is_old = |packet: &Packet| now.saturating_duration_since(packet.sent) > SENT_AGE_MAX;
         while let Some((_, oldest)) = self.packets.first_key_value()
             && (self.packets.len() > SENT_PACKETS_MAX || is_old(oldest))
@@ -62,15 +73,36 @@ impl SentLog {
         }
     }
 
-    /// Takes what the message `id` was about; everything in it if it was a packet of several. Nothing
-    /// if no such message was sent recently.
-    pub(super) fn take(&mut self, id: MsgId) -> Vec<Errand> {
+    /// Takes what the message `id` was about, with the packet that it stood in; everything in it if it
+    /// was a packet of several. `None` if no such message was sent recently.
+    pub(super) fn take(&mut self, id: MsgId) -> Option<(MsgId, Vec<(MsgId, Errand)>)> {
         if let Some(packet) = self.packets.remove(&id) {
-            return packet.messages.into_iter().map(|(_, errand)| errand).collect();
+            return Some((id, packet.messages));
         }
-        let Some(packet) = self.packet_around_mut(id) else { return Vec::new() };
-        let index = packet.messages.iter().position(|(inner, _)| *inner == id);
-        index.map(|index| packet.messages.swap_remove(index).1).into_iter().collect()
+        // Messages get their ids one after the other and their container the next: it is the first
+        // packet that is not below. Only a repeated request stands elsewhere.
+        let (outer, packet) = self.packets.range_mut(id..).next()?;
+        let index = packet.messages.iter().position(|(inner, _)| *inner == id)?;
+        Some((*outer, vec![packet.messages.swap_remove(index)]))
+    }
+
+    /// What went over a lost link lately, requests aside: acknowledgements, and errands that have no
+    /// other way of being noticed as lost.
+    pub(super) fn lost_with(&self, link: LinkId, now: Instant) -> Vec<Errand> {
+        let is_lost = |packet: &&Packet| {
+            packet.link == link && now.saturating_duration_since(packet.sent) <= LOST_AGE_MAX
+        };
+        let messages = self.packets.values().filter(is_lost).flat_map(|packet| &packet.messages);
+        let errands = messages.filter_map(|(_, errand)| match errand {
+            Errand::Acks(_)
+            | Errand::DestroyAuthKey
+            | Errand::DestroySession(_)
+            | Errand::DropAnswer(_)
+            | Errand::FutureSalts
+            | Errand::Resend(_) => Some(errand.clone()),
+            Errand::Ping(_) | Errand::Reply | Errand::Request(_) | Errand::States(_) => None,
+        });
+        errands.collect()
     }
 
     /// What the message `id` was about, if it was a single one.
@@ -97,11 +129,5 @@ impl SentLog {
 
     pub(super) fn clear(&mut self) {
         self.packets.clear();
-    }
-
-    /// Messages get their ids one after the other and their container the next: it is the first packet
-    /// that is not below. Only a repeated request stands elsewhere, and is found by its own id.
-    fn packet_around_mut(&mut self, id: MsgId) -> Option<&mut Packet> {
-        self.packets.range_mut(id..).next().map(|(_, packet)| packet)
     }
 }

@@ -154,6 +154,9 @@ impl ClientSession {
             let state = MsgState(*state);
             if state.is_received() {
                 self.learn_received(id, state);
+            } else if state != MsgState::UNKNOWN {
+                // It may still arrive over another link, so it must be the same message.
+                self.requests.repeat(id);
             } else if self.requests.is_current(id)
                 && let Some(request) = self.requests.find(id)
             {
@@ -173,7 +176,12 @@ impl ClientSession {
 
     // req: S16, S17
     fn reply_states(&mut self, link: LinkId, req_msg_id: MsgId, ids: &[MsgId]) {
-        let info = ids.iter().map(|id| self.inbox.state(*id).0).collect();
+        let states = ids.iter().map(|id| match id.is_from_server() {
+            true => self.inbox.state(*id),
+            // Our own, which has had its answer, or nobody's.
+            false => MsgState::UNKNOWN,
+        });
+        let info = states.map(|state| state.0).collect();
         self.notices.add(link, Author::Client, &types::MsgsStateInfo { req_msg_id, info });
     }
 }

@@ -23,6 +23,7 @@ use mtproto_pack::{INFLATED_MAX, Message, gzip};
 use mtproto_tl::{Author, Encode, MsgId, Salt, SessionId};
 
 use crate::notices::Notices;
+pub use crate::notices::{NOTICES_BYTES_MAX, NOTICES_MAX};
 use crate::{
     AckQueue, Arrival, Fault, IDS_MAX, Inbox, LinkId, Misuse, MsgIds, MsgState, SaltSchedule,
     Seqnos, ServerClock,
@@ -176,6 +177,7 @@ impl ServerSession {
     /// # Errors
     /// `SessionIdZero`: the link must close. A message that is only refused is no error; the client is
     /// told, and may send it again.
+    // req: S115
     pub fn handle_message(
         &mut self,
         link: LinkId,

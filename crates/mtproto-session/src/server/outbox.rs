@@ -20,9 +20,10 @@ pub const OUTBOX_BYTES_MAX: usize = 4 << 20;
 // req: S99
 pub const OUTBOX_AGE_MAX: Duration = Duration::from_secs(600);
 
-/// How often a message is sent unasked, once a link. A client that never acknowledges what came inside a
-/// container costs no more; one that asks, or repeats its query, gets the message still.
-pub const SENDS_MAX: u8 = 5;
+/// How often a message is sent unasked, once for each link that comes or goes. A client that never
+/// acknowledges what came inside a container costs no more; one that asks, or repeats its query, gets the
+/// message still.
+pub const SENDS_MAX: u8 = 30;
 
 /// Content-related messages, oldest first, from the moment they exist until they are acknowledged.
 // req: S94

@@ -123,7 +123,12 @@ impl ServerSession {
 
     // req: S16, S17
     fn reply_states(&mut self, link: LinkId, req_msg_id: MsgId, ids: &[MsgId]) {
-        let info: Bytes = ids.iter().map(|id| self.inbox.state(*id).0).collect();
+        let states = ids.iter().map(|id| match id.is_from_client() {
+            true => self.inbox.state(*id),
+            // Our own, which is out of the queue, or nobody's.
+            false => MsgState::UNKNOWN,
+        });
+        let info: Bytes = states.map(|state| state.0).collect();
         self.reply(link, &types::MsgsStateInfo { req_msg_id, info });
     }
 
