@@ -13,6 +13,8 @@ mod container;
 mod flatten;
 pub mod gzip;
 mod rpc;
+#[cfg(test)]
+mod tests;
 pub mod wrappers;
 
 pub use container::{

@@ -41,16 +41,16 @@ fn a_request_is_answered_and_the_answer_acknowledged() {
             talk.wait(20 * SECOND);
         },
         &expect![[r#"
-                  0ms > 11111111 c2 seqno=1 bytes=8 salt=A
-               1000ms < rpc_result s1 seqno=1 to=c2 11111111 bytes=8
-               1000ms ! answer 1 8 bytes
-               2000ms > msg_container c5 seqno=4 salt=A
-               2000ms >   11111111 c3 seqno=3 bytes=8
-               2000ms >   msgs_ack c4 seqno=4 s1
-               2000ms < rpc_result s2 seqno=1 to=c3 error=400 METHOD_INVALID
-               2000ms ! answer 2 rpc error 400 METHOD_INVALID
-              12000ms > msgs_ack c6 seqno=4 s2 salt=A
-              17000ms ! close PongTimeout
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            1000ms   < rpc_result s1 seqno=1 to=c2 11111111 bytes=8
+            1000ms   ! answer 1 8 bytes
+            2000ms   > msg_container c5 seqno=4 salt=A
+            2000ms   >   11111111 c3 seqno=3 bytes=8
+            2000ms   >   msgs_ack c4 seqno=4 s1
+            2000ms   < rpc_result s2 seqno=1 to=c3 error=400 METHOD_INVALID
+            2000ms   ! answer 2 rpc error 400 METHOD_INVALID
+            12000ms  > msgs_ack c6 seqno=4 s2 salt=A
+            17000ms  ! close PongTimeout
         "#]],
     );
 }
@@ -65,42 +65,42 @@ fn acknowledgements_leave_at_once_when_there_are_many() {
             talk.receive_all(&pushes);
         },
         &expect![[r#"
-                  0ms < msg_container s18 seqno=0
-                  0ms <   11111111 s1 seqno=1 bytes=8
-                  0ms <   11111111 s2 seqno=1 bytes=8
-                  0ms <   11111111 s3 seqno=1 bytes=8
-                  0ms <   11111111 s4 seqno=1 bytes=8
-                  0ms <   11111111 s5 seqno=1 bytes=8
-                  0ms <   11111111 s6 seqno=1 bytes=8
-                  0ms <   11111111 s7 seqno=1 bytes=8
-                  0ms <   11111111 s8 seqno=1 bytes=8
-                  0ms <   11111111 s9 seqno=1 bytes=8
-                  0ms <   11111111 s10 seqno=1 bytes=8
-                  0ms <   11111111 s11 seqno=1 bytes=8
-                  0ms <   11111111 s12 seqno=1 bytes=8
-                  0ms <   11111111 s13 seqno=1 bytes=8
-                  0ms <   11111111 s14 seqno=1 bytes=8
-                  0ms <   11111111 s15 seqno=1 bytes=8
-                  0ms <   11111111 s16 seqno=1 bytes=8
-                  0ms <   11111111 s17 seqno=1 bytes=8
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms ! push 8 bytes
-                  0ms > msgs_ack c2 seqno=0 s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 s12 s13 s14 s15 s16 s17 salt=A
+            0ms      < msg_container s18 seqno=0
+            0ms      <   11111111 s1 seqno=1 bytes=8
+            0ms      <   11111111 s2 seqno=1 bytes=8
+            0ms      <   11111111 s3 seqno=1 bytes=8
+            0ms      <   11111111 s4 seqno=1 bytes=8
+            0ms      <   11111111 s5 seqno=1 bytes=8
+            0ms      <   11111111 s6 seqno=1 bytes=8
+            0ms      <   11111111 s7 seqno=1 bytes=8
+            0ms      <   11111111 s8 seqno=1 bytes=8
+            0ms      <   11111111 s9 seqno=1 bytes=8
+            0ms      <   11111111 s10 seqno=1 bytes=8
+            0ms      <   11111111 s11 seqno=1 bytes=8
+            0ms      <   11111111 s12 seqno=1 bytes=8
+            0ms      <   11111111 s13 seqno=1 bytes=8
+            0ms      <   11111111 s14 seqno=1 bytes=8
+            0ms      <   11111111 s15 seqno=1 bytes=8
+            0ms      <   11111111 s16 seqno=1 bytes=8
+            0ms      <   11111111 s17 seqno=1 bytes=8
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      ! push 8 bytes
+            0ms      > msgs_ack c2 seqno=0 s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 s12 s13 s14 s15 s16 s17 salt=A
         "#]],
     );
 }
@@ -121,18 +121,18 @@ fn gzip_is_packed_and_looked_through() {
             talk.answer("c5", &Raw(broken.into()));
         },
         &expect![[r#"
-                  0ms > gzip_packed c2 seqno=1 bytes=48 salt=A
-                  0ms < rpc_result s1 seqno=1 to=c2 gzip 62626262 bytes=48
-                  0ms ! answer 1 4000 bytes
-                  0ms > msg_container c5 seqno=4 salt=A
-                  0ms >   11111111 c3 seqno=3 bytes=8
-                  0ms >   msgs_ack c4 seqno=4 s1
-                  0ms < rpc_result s2 seqno=1 to=c3 gzip error=303 XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
-                  0ms ! answer 2 rpc error 303 XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
-                  0ms > msg_container c8 seqno=6 salt=A
-                  0ms >   11111111 c6 seqno=5 bytes=8
-                  0ms >   msgs_ack c7 seqno=6 s2
-                  0ms < rpc_result s3 seqno=1 to=c5 gzip 62626262 bytes=48
+            0ms      > gzip_packed c2 seqno=1 bytes=48 salt=A
+            0ms      < rpc_result s1 seqno=1 to=c2 gzip 62626262 bytes=48
+            0ms      ! answer 1 4000 bytes
+            0ms      > msg_container c5 seqno=4 salt=A
+            0ms      >   11111111 c3 seqno=3 bytes=8
+            0ms      >   msgs_ack c4 seqno=4 s1
+            0ms      < rpc_result s2 seqno=1 to=c3 gzip error=303 XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
+            0ms      ! answer 2 rpc error 303 XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
+            0ms      > msg_container c8 seqno=6 salt=A
+            0ms      >   11111111 c6 seqno=5 bytes=8
+            0ms      >   msgs_ack c7 seqno=6 s2
+            0ms      < rpc_result s3 seqno=1 to=c5 gzip 62626262 bytes=48
         "#]],
     );
 }
@@ -150,12 +150,12 @@ fn a_cancelled_request_is_dropped_and_its_late_answer_thrown_away() {
             talk.wait(20 * SECOND);
         },
         &expect![[r#"
-                  0ms > 11111111 c2 seqno=1 bytes=8 salt=A
-                  0ms > rpc_drop_answer c3 seqno=2 c2 salt=A
-                  0ms < rpc_result s1 seqno=1 to=c2 11111111 bytes=8
-                  0ms < rpc_result s2 seqno=1 to=c3 rpc_answer_unknown
-              10000ms > msgs_ack c4 seqno=2 s1 s2 salt=A
-              15000ms ! close PongTimeout
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            0ms      > rpc_drop_answer c3 seqno=2 c2 salt=A
+            0ms      < rpc_result s1 seqno=1 to=c2 11111111 bytes=8
+            0ms      < rpc_result s2 seqno=1 to=c3 rpc_answer_unknown
+            10000ms  > msgs_ack c4 seqno=2 s1 s2 salt=A
+            15000ms  ! close PongTimeout
         "#]],
     );
 }
@@ -183,11 +183,11 @@ fn the_keepalive_closes_a_silent_link() {
             talk.wait(20 * SECOND);
         },
         &expect![[r#"
-                  0ms < pong s1 seqno=0 to=c1 ping_id=1
-                  0ms ! Pong { ping: PingId(1), link: LinkId(1), round_trip: 0ns }
-              60000ms > ping_delay_disconnect c2 seqno=0 ping_id=2 delay=75 salt=A
-              70000ms < msgs_ack s2 seqno=0
-              85000ms ! close PongTimeout
+            0ms      < pong s1 seqno=0 to=c1 ping_id=1
+            0ms      ! Pong { ping: PingId(1), link: LinkId(1), round_trip: 0ns }
+            60000ms  > ping_delay_disconnect c2 seqno=0 ping_id=2 delay=75 salt=A
+            70000ms  < msgs_ack s2 seqno=0
+            85000ms  ! close PongTimeout
         "#]],
     );
 }
@@ -200,8 +200,8 @@ fn a_ping_of_the_server_is_answered() {
             talk.receive(0, &ping(7));
         },
         &expect![[r#"
-                  0ms < ping s1 seqno=0 ping_id=7
-                  0ms > pong c2 seqno=0 to=s1 ping_id=7 salt=A
+            0ms      < ping s1 seqno=0 ping_id=7
+            0ms      > pong c2 seqno=0 to=s1 ping_id=7 salt=A
         "#]],
     );
 }
@@ -222,13 +222,13 @@ fn what_a_forgetful_server_lost_is_sent_again() {
             talk.receive(1, &created);
         },
         &expect![[r#"
-                  0ms > 11111111 c2 seqno=1 bytes=8 salt=A
-               1000ms > 11111111 c3 seqno=3 bytes=8 salt=A
-               1000ms < new_session_created s1 seqno=1 first=c3 salt=A
-               1000ms ! gap: session created, first=c3
-               1000ms > msg_container c6 seqno=6 salt=A
-               1000ms >   11111111 c4 seqno=5 bytes=8
-               1000ms >   msgs_ack c5 seqno=6 s1
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            1000ms   > 11111111 c3 seqno=3 bytes=8 salt=A
+            1000ms   < new_session_created s1 seqno=1 first=c3 salt=A
+            1000ms   ! gap: session created, first=c3
+            1000ms   > msg_container c6 seqno=6 salt=A
+            1000ms   >   11111111 c4 seqno=5 bytes=8
+            1000ms   >   msgs_ack c5 seqno=6 s1
         "#]],
     );
 }
@@ -271,20 +271,20 @@ fn after_a_lost_link_requests_go_out_again_inside_a_container() {
             talk.receive(0, &states);
         },
         &expect![[r#"
-                  0ms > 11111111 c2 seqno=1 bytes=8 salt=A
-                  0ms > 00042021 c3 seqno=3 bytes=10000 salt=A
-                  0ms > 11111111 c4 seqno=5 bytes=8 salt=A
-                  0ms < msgs_ack s1 seqno=0 c4
-               1000ms - link lost
-               2000ms + [2] link open
-               2000ms > [2] msg_container c8 seqno=8 salt=A
-               2000ms > [2]   11111111 c2 seqno=1 bytes=8
-               2000ms > [2]   11111111 c5 seqno=7 bytes=8
-               2000ms > [2]   msgs_state_req c6 seqno=8 c3 c4
-               2000ms > [2]   ping_delay_disconnect c7 seqno=8 ping_id=2 delay=75
-               2000ms < msgs_state_info s2 seqno=0 to=c6 03 24
-               2000ms > [2] msg_container c9 seqno=8 salt=A
-               2000ms > [2]   00042021 c3 seqno=3 bytes=10000
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            0ms      > 00042021 c3 seqno=3 bytes=10000 salt=A
+            0ms      > 11111111 c4 seqno=5 bytes=8 salt=A
+            0ms      < msgs_ack s1 seqno=0 c4
+            1000ms   - link lost
+            2000ms   + [2] link open
+            2000ms   > [2] msg_container c8 seqno=8 salt=A
+            2000ms   > [2]   11111111 c2 seqno=1 bytes=8
+            2000ms   > [2]   11111111 c5 seqno=7 bytes=8
+            2000ms   > [2]   msgs_state_req c6 seqno=8 c3 c4
+            2000ms   > [2]   ping_delay_disconnect c7 seqno=8 ping_id=2 delay=75
+            2000ms   < msgs_state_info s2 seqno=0 to=c6 03 24
+            2000ms   > [2] msg_container c9 seqno=8 salt=A
+            2000ms   > [2]   00042021 c3 seqno=3 bytes=10000
         "#]],
     );
 }
@@ -306,14 +306,14 @@ fn the_server_is_asked_about_what_stays_unanswered() {
             talk.receive(0, &answered);
         },
         &expect![[r#"
-                  0ms < pong s1 seqno=0 to=c1 ping_id=1
-                  0ms ! Pong { ping: PingId(1), link: LinkId(1), round_trip: 0ns }
-                  0ms > 11111111 c2 seqno=1 bytes=8 salt=A
-              10000ms > msgs_state_req c3 seqno=2 c2 salt=A
-              11000ms < msgs_state_info s2 seqno=0 to=c3 04 04
-              11000ms < msgs_state_info s3 seqno=0 to=c3 64
-              11000ms > msg_container c4 seqno=2 salt=A
-              11000ms >   11111111 c2 seqno=1 bytes=8
+            0ms      < pong s1 seqno=0 to=c1 ping_id=1
+            0ms      ! Pong { ping: PingId(1), link: LinkId(1), round_trip: 0ns }
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            10000ms  > msgs_state_req c3 seqno=2 c2 salt=A
+            11000ms  < msgs_state_info s2 seqno=0 to=c3 04 04
+            11000ms  < msgs_state_info s3 seqno=0 to=c3 64
+            11000ms  > msg_container c4 seqno=2 salt=A
+            11000ms  >   11111111 c2 seqno=1 bytes=8
         "#]],
     );
 }
@@ -332,18 +332,18 @@ fn the_server_may_ask_too() {
             talk.receive(0, &types::MsgResendReq { msg_ids: vec![request, MsgId(4)] });
         },
         &expect![[r#"
-                  0ms < 11111111 s1 seqno=1 bytes=8
-                  0ms ! push 8 bytes
-                  0ms < msgs_state_req s2 seqno=0 s1 s3 c1
-                  0ms > msg_container c4 seqno=0 salt=A
-                  0ms >   msgs_state_info c2 seqno=0 to=s2 04 03 01
-                  0ms >   msgs_ack c3 seqno=0 s1
-                  0ms > 11111111 c5 seqno=1 bytes=8 salt=A
-                  0ms < msg_resend_req s4 seqno=0 c5
-                  0ms > msg_container c6 seqno=2 salt=A
-                  0ms >   11111111 c5 seqno=1 bytes=8
-                  0ms < msg_resend_req s5 seqno=0 c5 c7
-                  0ms > msgs_state_info c8 seqno=2 to=s5 01 01 salt=A
+            0ms      < 11111111 s1 seqno=1 bytes=8
+            0ms      ! push 8 bytes
+            0ms      < msgs_state_req s2 seqno=0 s1 s3 c1
+            0ms      > msg_container c4 seqno=0 salt=A
+            0ms      >   msgs_state_info c2 seqno=0 to=s2 04 03 01
+            0ms      >   msgs_ack c3 seqno=0 s1
+            0ms      > 11111111 c5 seqno=1 bytes=8 salt=A
+            0ms      < msg_resend_req s4 seqno=0 c5
+            0ms      > msg_container c6 seqno=2 salt=A
+            0ms      >   11111111 c5 seqno=1 bytes=8
+            0ms      < msg_resend_req s5 seqno=0 c5 c7
+            0ms      > msgs_state_info c8 seqno=2 to=s5 01 01 salt=A
         "#]],
     );
 }
@@ -372,13 +372,13 @@ fn a_described_answer_is_asked_for_unless_it_is_here() {
             talk.receive(0, &update);
         },
         &expect![[r#"
-                  0ms > 11111111 c2 seqno=1 bytes=8 salt=A
-                  0ms < msg_detailed_info s1 seqno=0 to=c2 answer=s2 bytes=20
-                  0ms > msg_resend_req c3 seqno=2 s2 salt=A
-                  0ms < rpc_result s2 seqno=1 to=c2 11111111 bytes=8
-                  0ms ! answer 1 8 bytes
-                  0ms < msg_detailed_info s3 seqno=0 to=c2 answer=s2 bytes=20
-                  0ms < msg_new_detailed_info s4 seqno=0 s3 bytes=20
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            0ms      < msg_detailed_info s1 seqno=0 to=c2 answer=s2 bytes=20
+            0ms      > msg_resend_req c3 seqno=2 s2 salt=A
+            0ms      < rpc_result s2 seqno=1 to=c2 11111111 bytes=8
+            0ms      ! answer 1 8 bytes
+            0ms      < msg_detailed_info s3 seqno=0 to=c2 answer=s2 bytes=20
+            0ms      < msg_new_detailed_info s4 seqno=0 s3 bytes=20
         "#]],
     );
 }
@@ -395,12 +395,12 @@ fn a_repeated_push_is_acknowledged_again_and_not_told_twice() {
             talk.wait(11 * SECOND);
         },
         &expect![[r#"
-                  0ms < 11111111 s1 seqno=1 bytes=8
-                  0ms ! push 8 bytes
-              10000ms > msgs_ack c2 seqno=0 s1 salt=A
-              11000ms < msg_container s2 seqno=0
-              11000ms <   11111111 s1 seqno=1 bytes=8
-              21000ms > msgs_ack c3 seqno=0 s1 salt=A
+            0ms      < 11111111 s1 seqno=1 bytes=8
+            0ms      ! push 8 bytes
+            10000ms  > msgs_ack c2 seqno=0 s1 salt=A
+            11000ms  < msg_container s2 seqno=0
+            11000ms  <   11111111 s1 seqno=1 bytes=8
+            21000ms  > msgs_ack c3 seqno=0 s1 salt=A
         "#]],
     );
 }
@@ -418,14 +418,14 @@ fn acknowledgements_lost_with_a_link_are_sent_again() {
             talk.wait(11 * SECOND);
         },
         &expect![[r#"
-                  0ms < 11111111 s1 seqno=1 bytes=8
-                  0ms ! push 8 bytes
-                  0ms + [2] link open
-                  0ms > [2] msg_container c4 seqno=0 salt=A
-                  0ms > [2]   ping_delay_disconnect c2 seqno=0 ping_id=2 delay=75
-                  0ms > [2]   msgs_ack c3 seqno=0 s1
-               1000ms - [2] link lost
-               1000ms > msgs_ack c5 seqno=0 s1 salt=A
+            0ms      < 11111111 s1 seqno=1 bytes=8
+            0ms      ! push 8 bytes
+            0ms      + [2] link open
+            0ms      > [2] msg_container c4 seqno=0 salt=A
+            0ms      > [2]   ping_delay_disconnect c2 seqno=0 ping_id=2 delay=75
+            0ms      > [2]   msgs_ack c3 seqno=0 s1
+            1000ms   - [2] link lost
+            1000ms   > msgs_ack c5 seqno=0 s1 salt=A
         "#]],
     );
 }
@@ -469,9 +469,9 @@ fn a_quick_acknowledgement_names_its_requests() {
             assert_eq!(request.0, 1);
         },
         &expect![[r#"
-                  0ms > 11111111 c2 seqno=1 bytes=8 salt=A
-                  0ms > 11111111 c3 seqno=3 bytes=8 salt=A
-                  0ms ! QuickAck { request: RequestId(1) }
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            0ms      > 11111111 c3 seqno=3 bytes=8 salt=A
+            0ms      ! QuickAck { request: RequestId(1) }
         "#]],
     );
 }
@@ -508,13 +508,13 @@ fn sessions_and_keys_can_be_destroyed() {
             talk.answer("c3", &types::DestroyAuthKeyOk);
         },
         &expect![[r#"
-                  0ms > msg_container c4 seqno=0 salt=A
-                  0ms >   destroy_session c2 seqno=0 0500000000000000
-                  0ms >   destroy_auth_key c3 seqno=0
-                  0ms < destroy_session_ok s1 seqno=0 0500000000000000
-                  0ms ! SessionDestroyed { session_id: SessionId(0500000000000000), existed: true }
-                  0ms < rpc_result s2 seqno=1 to=c3 f660e1d4 bytes=4
-                  0ms ! AuthKeyDestroyed(Ok)
+            0ms      > msg_container c4 seqno=0 salt=A
+            0ms      >   destroy_session c2 seqno=0 0500000000000000
+            0ms      >   destroy_auth_key c3 seqno=0
+            0ms      < destroy_session_ok s1 seqno=0 0500000000000000
+            0ms      ! SessionDestroyed { session_id: SessionId(0500000000000000), existed: true }
+            0ms      < rpc_result s2 seqno=1 to=c3 f660e1d4 bytes=4
+            0ms      ! AuthKeyDestroyed(Ok)
         "#]],
     );
 }

@@ -32,14 +32,14 @@ fn a_stale_salt_is_adopted_and_the_request_repeated() {
             talk.answer("c3", &query(9));
         },
         &expect![[r#"
-                  0ms > 11111111 c2 seqno=1 bytes=8 salt=A
-                 40ms < bad_server_salt s1 seqno=0 to=c2 code=48 new=B
-                 40ms ! SaltsChanged
-                 40ms > msg_container c5 seqno=4 salt=B
-                 40ms >   11111111 c3 seqno=3 bytes=8
-                 40ms >   get_future_salts c4 seqno=4 num=64
-                 80ms < rpc_result s2 seqno=1 to=c3 11111111 bytes=8
-                 80ms ! answer 1 8 bytes
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            40ms     < bad_server_salt s1 seqno=0 to=c2 code=48 new=B
+            40ms     ! SaltsChanged
+            40ms     > msg_container c5 seqno=4 salt=B
+            40ms     >   11111111 c3 seqno=3 bytes=8
+            40ms     >   get_future_salts c4 seqno=4 num=64
+            80ms     < rpc_result s2 seqno=1 to=c3 11111111 bytes=8
+            80ms     ! answer 1 8 bytes
         "#]],
     );
 }
@@ -57,21 +57,21 @@ fn a_refused_container_is_sent_again_whatever_was_in_it() {
             bad_salt(talk, "c6", 9);
         },
         &expect![[r#"
-                  0ms < 11111111 s1 seqno=1 bytes=8
-                  0ms ! push 8 bytes
-                  0ms > msg_container c6 seqno=2 salt=A
-                  0ms >   11111111 c2 seqno=1 bytes=8
-                  0ms >   destroy_session c3 seqno=2 0500000000000000
-                  0ms >   ping c4 seqno=2 ping_id=2
-                  0ms >   msgs_ack c5 seqno=2 s1
-                  0ms < bad_server_salt s2 seqno=0 to=c6 code=48 new=B
-                  0ms ! SaltsChanged
-                  0ms > msg_container c12 seqno=4 salt=B
-                  0ms >   11111111 c7 seqno=3 bytes=8
-                  0ms >   destroy_session c8 seqno=4 0500000000000000
-                  0ms >   ping c9 seqno=4 ping_id=2
-                  0ms >   get_future_salts c10 seqno=4 num=64
-                  0ms >   msgs_ack c11 seqno=4 s1
+            0ms      < 11111111 s1 seqno=1 bytes=8
+            0ms      ! push 8 bytes
+            0ms      > msg_container c6 seqno=2 salt=A
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      >   destroy_session c3 seqno=2 0500000000000000
+            0ms      >   ping c4 seqno=2 ping_id=2
+            0ms      >   msgs_ack c5 seqno=2 s1
+            0ms      < bad_server_salt s2 seqno=0 to=c6 code=48 new=B
+            0ms      ! SaltsChanged
+            0ms      > msg_container c12 seqno=4 salt=B
+            0ms      >   11111111 c7 seqno=3 bytes=8
+            0ms      >   destroy_session c8 seqno=4 0500000000000000
+            0ms      >   ping c9 seqno=4 ping_id=2
+            0ms      >   get_future_salts c10 seqno=4 num=64
+            0ms      >   msgs_ack c11 seqno=4 s1
         "#]],
     );
 }
@@ -97,8 +97,8 @@ fn a_notice_about_something_never_sent_is_not_believed() {
             );
         },
         &expect![[r#"
-                  0ms < bad_server_salt s1 seqno=0 to=c2 code=48 new=B
-                  0ms < bad_msg_notification s2 seqno=0 to=c2 code=17
+            0ms      < bad_server_salt s1 seqno=0 to=c2 code=48 new=B
+            0ms      < bad_msg_notification s2 seqno=0 to=c2 code=17
         "#]],
     );
 }
@@ -168,17 +168,17 @@ fn requests_of_an_invalid_container_go_one_by_one() {
             talk.refuse("c6", 64);
         },
         &expect![[r#"
-                  0ms + link open
-                  0ms > msg_container c5 seqno=4 salt=A
-                  0ms >   11111111 c2 seqno=1 bytes=8
-                  0ms >   11111111 c3 seqno=3 bytes=8
-                  0ms >   ping_delay_disconnect c4 seqno=4 ping_id=2 delay=75
-                  0ms < bad_msg_notification s1 seqno=0 to=c5 code=64
-                  0ms > 11111111 c6 seqno=5 bytes=8 salt=A
-                  0ms > 11111111 c7 seqno=7 bytes=8 salt=A
-                  0ms > ping_delay_disconnect c8 seqno=8 ping_id=3 delay=75 salt=A
-                  0ms < bad_msg_notification s2 seqno=0 to=c6 code=64
-                  0ms ! answer 1 server refused the message: invalid container (64)
+            0ms      + link open
+            0ms      > msg_container c5 seqno=4 salt=A
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      >   11111111 c3 seqno=3 bytes=8
+            0ms      >   ping_delay_disconnect c4 seqno=4 ping_id=2 delay=75
+            0ms      < bad_msg_notification s1 seqno=0 to=c5 code=64
+            0ms      > 11111111 c6 seqno=5 bytes=8 salt=A
+            0ms      > 11111111 c7 seqno=7 bytes=8 salt=A
+            0ms      > ping_delay_disconnect c8 seqno=8 ping_id=3 delay=75 salt=A
+            0ms      < bad_msg_notification s2 seqno=0 to=c6 code=64
+            0ms      ! answer 1 server refused the message: invalid container (64)
         "#]],
     );
 }

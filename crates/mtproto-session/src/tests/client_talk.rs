@@ -196,9 +196,9 @@ impl Talk {
     }
 
     fn note(&mut self, direction: char, link: LinkId, line: &str) {
-        let at = (self.now - start()).as_millis();
+        let at = format!("{}ms", (self.now - start()).as_millis());
         let link = if link == LINK { String::new() } else { format!("[{}] ", link.0) };
-        self.text.push_str(&format!("{at:>7}ms {direction} {link}{line}\n"));
+        self.text.push_str(&format!("{at:<8} {direction} {link}{line}\n"));
     }
 }
 

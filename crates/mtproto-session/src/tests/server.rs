@@ -25,15 +25,15 @@ fn a_query_creates_the_session_and_is_answered() {
             talk.err(other, 400, "METHOD_INVALID");
         },
         &expect![[r#"
-                  0ms > 11111111 c1 seqno=1 bytes=8
-                  0ms ! request c1
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   msgs_ack s2 seqno=2 c1
-                  0ms < rpc_result s4 seqno=3 to=c1 04030201 bytes=8
-               5000ms > 11111111 c2 seqno=3 bytes=8
-               5000ms ! request c2
-               5000ms < rpc_result s5 seqno=5 to=c2 error=400 METHOD_INVALID
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      ! request c1
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   msgs_ack s2 seqno=2 c1
+            0ms      < rpc_result s4 seqno=3 to=c1 04030201 bytes=8
+            5000ms   > 11111111 c2 seqno=3 bytes=8
+            5000ms   ! request c2
+            5000ms   < rpc_result s5 seqno=5 to=c2 error=400 METHOD_INVALID
         "#]],
     );
 }
@@ -62,14 +62,14 @@ fn pings_of_one_wake_up_are_answered_in_one_container() {
             }
         },
         &expect![[r#"
-                  0ms > ping c1 seqno=0 ping_id=1
-                  0ms > ping c2 seqno=0 ping_id=2
-                  0ms > ping c3 seqno=0 ping_id=3
-                  0ms < msg_container s5 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   pong s2 seqno=2 to=c1 ping_id=1
-                  0ms <   pong s3 seqno=2 to=c2 ping_id=2
-                  0ms <   pong s4 seqno=2 to=c3 ping_id=3
+            0ms      > ping c1 seqno=0 ping_id=1
+            0ms      > ping c2 seqno=0 ping_id=2
+            0ms      > ping c3 seqno=0 ping_id=3
+            0ms      < msg_container s5 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   pong s2 seqno=2 to=c1 ping_id=1
+            0ms      <   pong s3 seqno=2 to=c2 ping_id=2
+            0ms      <   pong s4 seqno=2 to=c3 ping_id=3
         "#]],
     );
 }
@@ -85,14 +85,14 @@ fn a_slow_answer_is_preceded_by_an_acknowledgement() {
             talk.ok(request, &[1, 2, 3, 4]);
         },
         &expect![[r#"
-                  0ms > ping c1 seqno=0 ping_id=1
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   pong s2 seqno=2 to=c1 ping_id=1
-                  0ms > 11111111 c2 seqno=1 bytes=8
-                  0ms ! request c2
-               1500ms < msgs_ack s4 seqno=2 c2
-               3000ms < rpc_result s5 seqno=3 to=c2 04030201 bytes=4
+            0ms      > ping c1 seqno=0 ping_id=1
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   pong s2 seqno=2 to=c1 ping_id=1
+            0ms      > 11111111 c2 seqno=1 bytes=8
+            0ms      ! request c2
+            1500ms   < msgs_ack s4 seqno=2 c2
+            3000ms   < rpc_result s5 seqno=3 to=c2 04030201 bytes=4
         "#]],
     );
 }
@@ -110,9 +110,9 @@ fn a_pong_goes_to_the_link_of_the_ping_and_answers_to_the_newest() {
             talk.ok(request, &[1, 2, 3, 4]);
         },
         &expect![[r#"
-                  0ms > ping c3 seqno=2 ping_id=2
-                  0ms < pong s6 seqno=2 to=c3 ping_id=2
-                  0ms < [2] rpc_result s7 seqno=3 to=c1 04030201 bytes=4
+            0ms      > ping c3 seqno=2 ping_id=2
+            0ms      < pong s6 seqno=2 to=c3 ping_id=2
+            0ms      < [2] rpc_result s7 seqno=3 to=c1 04030201 bytes=4
         "#]],
     );
 }
@@ -132,10 +132,10 @@ fn a_ping_with_delay_closes_its_own_link_unless_a_newer_one_resets_it() {
             talk.wait(30 * SECOND);
         },
         &expect![[r#"
-               8000ms > ping_delay_disconnect c3 seqno=0 ping_id=3 delay=10
-               8000ms < pong s6 seqno=2 to=c3 ping_id=3
-              10000ms ! [2] close PingDelay
-              18000ms ! close PingDelay
+            8000ms   > ping_delay_disconnect c3 seqno=0 ping_id=3 delay=10
+            8000ms   < pong s6 seqno=2 to=c3 ping_id=3
+            10000ms  ! [2] close PingDelay
+            18000ms  ! close PingDelay
         "#]],
     );
 }
@@ -150,14 +150,14 @@ fn future_salts_begin_with_the_current_one() {
             talk.send(2, &functions::GetFutureSalts { num: -3 });
         },
         &expect![[r#"
-                  0ms > get_future_salts c1 seqno=0 num=64
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   future_salts s2 seqno=2 to=c1 count=64
-                  0ms > get_future_salts c2 seqno=1 num=3
-                  0ms < future_salts s4 seqno=2 to=c2 count=3
-                  0ms > get_future_salts c3 seqno=2 num=-3
-                  0ms < future_salts s5 seqno=2 to=c3 count=1
+            0ms      > get_future_salts c1 seqno=0 num=64
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   future_salts s2 seqno=2 to=c1 count=64
+            0ms      > get_future_salts c2 seqno=1 num=3
+            0ms      < future_salts s4 seqno=2 to=c2 count=3
+            0ms      > get_future_salts c3 seqno=2 num=-3
+            0ms      < future_salts s5 seqno=2 to=c3 count=1
         "#]],
     );
 }
@@ -179,14 +179,14 @@ fn a_session_destroys_others_but_not_itself() {
             }
         },
         &expect![[r#"
-                  0ms > destroy_session c2 seqno=1 4d00000000000000
-                  0ms < destroy_session_none s4 seqno=2 4d00000000000000
-                  0ms > destroy_session c3 seqno=0 0500000000000000
-                  0ms ! destroy_session 0500000000000000
-                  0ms > destroy_session c4 seqno=0 0600000000000000
-                  0ms ! destroy_session 0600000000000000
-                  0ms < destroy_session_ok s5 seqno=2 0500000000000000
-                  0ms < destroy_session_none s6 seqno=2 0600000000000000
+            0ms      > destroy_session c2 seqno=1 4d00000000000000
+            0ms      < destroy_session_none s4 seqno=2 4d00000000000000
+            0ms      > destroy_session c3 seqno=0 0500000000000000
+            0ms      ! destroy_session 0500000000000000
+            0ms      > destroy_session c4 seqno=0 0600000000000000
+            0ms      ! destroy_session 0600000000000000
+            0ms      < destroy_session_ok s5 seqno=2 0500000000000000
+            0ms      < destroy_session_none s6 seqno=2 0600000000000000
         "#]],
     );
 }
@@ -265,23 +265,23 @@ fn the_three_answers_to_rpc_drop_answer_are_true() {
             talk.send(6, &drop(MsgId(4)));
         },
         &expect![[r#"
-                  0ms > 11111111 c1 seqno=1 bytes=8
-                  0ms ! request c1
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   msgs_ack s2 seqno=2 c1
-                  0ms > rpc_drop_answer c2 seqno=2 c1
-                  0ms < rpc_result s4 seqno=3 to=c2 rpc_answer_dropped_running
-                  0ms < rpc_result s5 seqno=5 to=c1 rpc_answer_dropped_running
-                  0ms > 11111111 c3 seqno=3 bytes=8
-                  0ms ! request c3
-                  0ms < rpc_result s6 seqno=7 to=c3 04030201 bytes=4
-                  0ms > rpc_drop_answer c4 seqno=5 c3
-                  0ms < rpc_result s7 seqno=9 to=c4 rpc_answer_dropped s6 seqno=7 bytes=16
-                  0ms > rpc_drop_answer c5 seqno=6 c3
-                  0ms < rpc_result s8 seqno=11 to=c5 rpc_answer_unknown
-                  0ms > rpc_drop_answer c6 seqno=6 c7
-                  0ms < rpc_result s9 seqno=13 to=c6 rpc_answer_unknown
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      ! request c1
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   msgs_ack s2 seqno=2 c1
+            0ms      > rpc_drop_answer c2 seqno=2 c1
+            0ms      < rpc_result s4 seqno=3 to=c2 rpc_answer_dropped_running
+            0ms      < rpc_result s5 seqno=5 to=c1 rpc_answer_dropped_running
+            0ms      > 11111111 c3 seqno=3 bytes=8
+            0ms      ! request c3
+            0ms      < rpc_result s6 seqno=7 to=c3 04030201 bytes=4
+            0ms      > rpc_drop_answer c4 seqno=5 c3
+            0ms      < rpc_result s7 seqno=9 to=c4 rpc_answer_dropped s6 seqno=7 bytes=16
+            0ms      > rpc_drop_answer c5 seqno=6 c3
+            0ms      < rpc_result s8 seqno=11 to=c5 rpc_answer_unknown
+            0ms      > rpc_drop_answer c6 seqno=6 c7
+            0ms      < rpc_result s9 seqno=13 to=c6 rpc_answer_unknown
         "#]],
     );
 }
@@ -307,8 +307,8 @@ fn states_say_what_became_of_each_message() {
             talk.send(6, &types::MsgsStateReq { msg_ids });
         },
         &expect![[r#"
-               1000ms > msgs_state_req c6 seqno=6 c1 c2 c3 c4 c7 c8
-               1000ms < msgs_state_info s9 seqno=6 to=c6 6c 2c 1c ec 02 03
+            1000ms   > msgs_state_req c6 seqno=6 c1 c2 c3 c4 c7 c8
+            1000ms   < msgs_state_info s9 seqno=6 to=c6 6c 2c 1c ec 02 03
         "#]],
     );
 }
@@ -328,20 +328,20 @@ fn a_message_before_the_first_is_announced_again() {
             talk.send(0, &ping(4));
         },
         &expect![[r#"
-                  0ms > ping c1 seqno=0 ping_id=3
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   pong s2 seqno=2 to=c1 ping_id=3
-                  0ms > ping c2 seqno=0 ping_id=1
-                  0ms < msg_container s6 seqno=4
-                  0ms <   new_session_created s4 seqno=3 first=c2 salt=A
-                  0ms <   pong s5 seqno=4 to=c2 ping_id=1
-                  0ms > ping c3 seqno=0 ping_id=2
-                  0ms < msg_container s9 seqno=6
-                  0ms <   new_session_created s7 seqno=5 first=c3 salt=A
-                  0ms <   pong s8 seqno=6 to=c3 ping_id=2
-                  0ms > ping c4 seqno=0 ping_id=4
-                  0ms < pong s10 seqno=6 to=c4 ping_id=4
+            0ms      > ping c1 seqno=0 ping_id=3
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   pong s2 seqno=2 to=c1 ping_id=3
+            0ms      > ping c2 seqno=0 ping_id=1
+            0ms      < msg_container s6 seqno=4
+            0ms      <   new_session_created s4 seqno=3 first=c2 salt=A
+            0ms      <   pong s5 seqno=4 to=c2 ping_id=1
+            0ms      > ping c3 seqno=0 ping_id=2
+            0ms      < msg_container s9 seqno=6
+            0ms      <   new_session_created s7 seqno=5 first=c3 salt=A
+            0ms      <   pong s8 seqno=6 to=c3 ping_id=2
+            0ms      > ping c4 seqno=0 ping_id=4
+            0ms      < pong s10 seqno=6 to=c4 ping_id=4
         "#]],
     );
 }
@@ -367,13 +367,13 @@ fn a_copy_is_its_original_unless_that_was_received() {
             talk.send_message(second);
         },
         &expect![[r#"
-                  0ms > e06046b2 c1 seqno=2 bytes=32
-                  0ms ! request c2
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c2 salt=A
-                  0ms <   msgs_ack s2 seqno=2 c2
-                  0ms > e06046b2 c3 seqno=2 bytes=32
-                  0ms < msgs_ack s4 seqno=2 c3 c2
+            0ms      > e06046b2 c1 seqno=2 bytes=32
+            0ms      ! request c2
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c2 salt=A
+            0ms      <   msgs_ack s2 seqno=2 c2
+            0ms      > e06046b2 c3 seqno=2 bytes=32
+            0ms      < msgs_ack s4 seqno=2 c3 c2
         "#]],
     );
 }
@@ -390,16 +390,16 @@ fn a_long_answer_is_packed_when_that_saves() {
             talk.push(&Raw(vec![b'b'; 8192].into()));
         },
         &expect![[r#"
-                  0ms > 11111111 c1 seqno=1 bytes=8
-                  0ms ! request c1
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   msgs_ack s2 seqno=2 c1
-                  0ms < rpc_result s4 seqno=3 to=c1 gzip 61616161 bytes=52
-                  0ms > 11111111 c2 seqno=3 bytes=8
-                  0ms ! request c2
-                  0ms < rpc_result s5 seqno=5 to=c2 00042021 bytes=8192
-                  0ms < gzip_packed s6 seqno=7 bytes=52
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      ! request c1
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   msgs_ack s2 seqno=2 c1
+            0ms      < rpc_result s4 seqno=3 to=c1 gzip 61616161 bytes=52
+            0ms      > 11111111 c2 seqno=3 bytes=8
+            0ms      ! request c2
+            0ms      < rpc_result s5 seqno=5 to=c2 00042021 bytes=8192
+            0ms      < gzip_packed s6 seqno=7 bytes=52
         "#]],
     );
 }
@@ -421,12 +421,12 @@ fn an_answer_that_is_no_object_is_an_error_of_the_server() {
             talk.ok(request, &[1, 2, 3]);
         },
         &expect![[r#"
-                  0ms > 11111111 c1 seqno=1 bytes=8
-                  0ms ! request c1
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   msgs_ack s2 seqno=2 c1
-                  0ms < rpc_result s4 seqno=3 to=c1 error=500 ANSWER_INVALID
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      ! request c1
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   msgs_ack s2 seqno=2 c1
+            0ms      < rpc_result s4 seqno=3 to=c1 error=500 ANSWER_INVALID
         "#]],
     );
 }
@@ -443,9 +443,9 @@ fn a_replayed_packet_does_not_attach_its_link() {
             talk.ok(request, &[1, 2, 3, 4]);
         },
         &expect![[r#"
-                  0ms > [2] 11111111 c1 seqno=1 bytes=8
-                  0ms < msgs_ack s4 seqno=2 c1
-                  0ms < rpc_result s5 seqno=3 to=c1 04030201 bytes=4
+            0ms      > [2] 11111111 c1 seqno=1 bytes=8
+            0ms      < msgs_ack s4 seqno=2 c1
+            0ms      < rpc_result s5 seqno=3 to=c1 04030201 bytes=4
         "#]],
     );
 }

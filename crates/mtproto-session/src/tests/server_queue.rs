@@ -41,12 +41,12 @@ fn what_is_not_acknowledged_comes_again_over_a_new_link() {
             talk.give(OTHER, SALT, message);
         },
         &expect![[r#"
-                  0ms > [2] ping c5 seqno=4 ping_id=2
-                  0ms < [2] msg_container s11 seqno=10
-                  0ms < [2]   rpc_result s4 seqno=3 to=c2 04030201 bytes=4
-                  0ms < [2]   11111111 s8 seqno=7 bytes=8
-                  0ms < [2]   11111111 s9 seqno=9 bytes=8
-                  0ms < [2]   pong s10 seqno=10 to=c5 ping_id=2
+            0ms      > [2] ping c5 seqno=4 ping_id=2
+            0ms      < [2] msg_container s11 seqno=10
+            0ms      < [2]   rpc_result s4 seqno=3 to=c2 04030201 bytes=4
+            0ms      < [2]   11111111 s8 seqno=7 bytes=8
+            0ms      < [2]   11111111 s9 seqno=9 bytes=8
+            0ms      < [2]   pong s10 seqno=10 to=c5 ping_id=2
         "#]],
     );
 }
@@ -66,9 +66,9 @@ fn the_end_of_an_old_link_does_not_detach_the_new_one() {
             talk.push(&query(9));
         },
         &expect![[r#"
-                  0ms - link lost
-                  0ms < [2] rpc_result s7 seqno=3 to=c2 04030201 bytes=4
-                  0ms < [2] 11111111 s8 seqno=5 bytes=8
+            0ms      - link lost
+            0ms      < [2] rpc_result s7 seqno=3 to=c2 04030201 bytes=4
+            0ms      < [2] 11111111 s8 seqno=5 bytes=8
         "#]],
     );
 }
@@ -86,10 +86,10 @@ fn when_the_newest_link_ends_the_one_before_takes_over() {
             talk.detach(OTHER);
         },
         &expect![[r#"
-                  0ms < [2] 11111111 s5 seqno=3 bytes=8
-                  0ms - [2] link lost
-                  0ms < msg_container s6 seqno=4
-                  0ms <   11111111 s5 seqno=3 bytes=8
+            0ms      < [2] 11111111 s5 seqno=3 bytes=8
+            0ms      - [2] link lost
+            0ms      < msg_container s6 seqno=4
+            0ms      <   11111111 s5 seqno=3 bytes=8
         "#]],
     );
 }
@@ -119,28 +119,28 @@ fn a_repeated_query_is_not_carried_out_again() {
             talk.send(4, &types::MsgResendReq { msg_ids: vec![answer] });
         },
         &expect![[r#"
-                  0ms > 11111111 c2 seqno=1 bytes=8
-                  0ms ! request c2
-                  0ms > 11111111 c2 seqno=1 bytes=8
-                  0ms < msgs_ack s4 seqno=2 c2
-                  0ms < rpc_result s5 seqno=3 to=c2 04030201 bytes=4
-                  0ms > 11111111 c2 seqno=1 bytes=8
-                  0ms < msg_container s6 seqno=4
-                  0ms <   rpc_result s5 seqno=3 to=c2 04030201 bytes=4
-                  0ms > msg_container c3 seqno=2
-                  0ms >   11111111 c2 seqno=1 bytes=8
-                  0ms < msg_container s7 seqno=4
-                  0ms <   rpc_result s5 seqno=3 to=c2 04030201 bytes=4
-                  0ms > 11111111 c2 seqno=1 bytes=8
-                  0ms < msgs_ack s8 seqno=4 c2
-                  0ms > 11111111 c4 seqno=3 bytes=8
-                  0ms ! request c4
-                  0ms < rpc_result s9 seqno=5 to=c4 00042021 bytes=4096
-                  0ms > 11111111 c4 seqno=3 bytes=8
-                  0ms < msg_detailed_info s10 seqno=6 to=c4 answer=s9 bytes=4108
-                  0ms > msg_resend_req c5 seqno=4 s9
-                  0ms < msg_container s11 seqno=6
-                  0ms <   rpc_result s9 seqno=5 to=c4 00042021 bytes=4096
+            0ms      > 11111111 c2 seqno=1 bytes=8
+            0ms      ! request c2
+            0ms      > 11111111 c2 seqno=1 bytes=8
+            0ms      < msgs_ack s4 seqno=2 c2
+            0ms      < rpc_result s5 seqno=3 to=c2 04030201 bytes=4
+            0ms      > 11111111 c2 seqno=1 bytes=8
+            0ms      < msg_container s6 seqno=4
+            0ms      <   rpc_result s5 seqno=3 to=c2 04030201 bytes=4
+            0ms      > msg_container c3 seqno=2
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      < msg_container s7 seqno=4
+            0ms      <   rpc_result s5 seqno=3 to=c2 04030201 bytes=4
+            0ms      > 11111111 c2 seqno=1 bytes=8
+            0ms      < msgs_ack s8 seqno=4 c2
+            0ms      > 11111111 c4 seqno=3 bytes=8
+            0ms      ! request c4
+            0ms      < rpc_result s9 seqno=5 to=c4 00042021 bytes=4096
+            0ms      > 11111111 c4 seqno=3 bytes=8
+            0ms      < msg_detailed_info s10 seqno=6 to=c4 answer=s9 bytes=4108
+            0ms      > msg_resend_req c5 seqno=4 s9
+            0ms      < msg_container s11 seqno=6
+            0ms      <   rpc_result s9 seqno=5 to=c4 00042021 bytes=4096
         "#]],
     );
 }
@@ -158,11 +158,11 @@ fn a_resend_request_for_anything_unknown_is_answered_with_states() {
             talk.send(2, &types::MsgResendAnsReq { msg_ids: vec![request, MsgId(4)] });
         },
         &expect![[r#"
-                  0ms > msg_resend_req c2 seqno=2 s4 c1
-                  0ms < msgs_state_info s5 seqno=4 to=c2 01 6c
-                  0ms > msg_resend_ans_req c3 seqno=2 c1 c4
-                  0ms < msg_container s6 seqno=4
-                  0ms <   rpc_result s4 seqno=3 to=c1 04030201 bytes=4
+            0ms      > msg_resend_req c2 seqno=2 s4 c1
+            0ms      < msgs_state_info s5 seqno=4 to=c2 01 6c
+            0ms      > msg_resend_ans_req c3 seqno=2 c1 c4
+            0ms      < msg_container s6 seqno=4
+            0ms      <   rpc_result s4 seqno=3 to=c1 04030201 bytes=4
         "#]],
     );
 }
@@ -269,12 +269,12 @@ fn an_answer_too_long_for_the_queue_is_an_error() {
             talk.ok(request, &noise(OUTBOX_BYTES_MAX).0);
         },
         &expect![[r#"
-                  0ms > 11111111 c1 seqno=1 bytes=8
-                  0ms ! request c1
-                  0ms < msg_container s3 seqno=2
-                  0ms <   new_session_created s1 seqno=1 first=c1 salt=A
-                  0ms <   msgs_ack s2 seqno=2 c1
-                  0ms < rpc_result s4 seqno=3 to=c1 error=500 ANSWER_TOO_LONG
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      ! request c1
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   msgs_ack s2 seqno=2 c1
+            0ms      < rpc_result s4 seqno=3 to=c1 error=500 ANSWER_TOO_LONG
         "#]],
     );
 }

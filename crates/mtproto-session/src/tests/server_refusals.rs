@@ -85,10 +85,10 @@ fn below_the_window_nothing_is_known() {
             talk.send(0, &types::MsgsStateReq { msg_ids: vec![early] });
         },
         &expect![[r#"
-                  0ms > 11111111 c2050 seqno=1 bytes=8
-                  0ms < bad_msg_notification s2 seqno=2 to=c2050 code=20
-                  0ms > msgs_state_req c2051 seqno=0 c2050
-                  0ms < msgs_state_info s3 seqno=2 to=c2051 01
+            0ms      > 11111111 c2050 seqno=1 bytes=8
+            0ms      < bad_msg_notification s2 seqno=2 to=c2050 code=20
+            0ms      > msgs_state_req c2051 seqno=0 c2050
+            0ms      < msgs_state_info s3 seqno=2 to=c2051 01
         "#]],
     );
 }
@@ -121,25 +121,25 @@ fn a_container_is_refused_as_a_whole() {
             talk.send_message(fine);
         },
         &expect![[r#"
-                  0ms > msg_container c4 seqno=2
-                  0ms >   11111111 c2 seqno=1 bytes=8
-                  0ms >   73f1f8dc c3 seqno=2 bytes=8
-                  0ms < bad_msg_notification s4 seqno=2 to=c4 code=64
-                  0ms > msg_container c6 seqno=2
-                  0ms >   11111111 c2 seqno=1 bytes=8
-                  0ms >   ping c5 seqno=2 ping_id=1
-                  0ms < bad_msg_notification s5 seqno=2 to=c6 code=64
-                  0ms > msg_container c7 seqno=2
-                  0ms >   11111111 c2 seqno=1 bytes=8
-                  0ms >   ping s6 seqno=2 ping_id=1
-                  0ms < bad_msg_notification s7 seqno=2 to=c7 code=18
-                  0ms > msg_container c9 seqno=2
-                  0ms >   11111111 c2 seqno=1 bytes=8
-                  0ms >   malformed c8 seqno=2 4 bytes are missing
-                  0ms < bad_msg_notification s8 seqno=2 to=c9 code=64
-                  0ms > msg_container c10 seqno=2
-                  0ms >   11111111 c2 seqno=1 bytes=8
-                  0ms ! request c2
+            0ms      > msg_container c4 seqno=2
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      >   73f1f8dc c3 seqno=2 bytes=8
+            0ms      < bad_msg_notification s4 seqno=2 to=c4 code=64
+            0ms      > msg_container c6 seqno=2
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      >   ping c5 seqno=2 ping_id=1
+            0ms      < bad_msg_notification s5 seqno=2 to=c6 code=64
+            0ms      > msg_container c7 seqno=2
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      >   ping s6 seqno=2 ping_id=1
+            0ms      < bad_msg_notification s7 seqno=2 to=c7 code=18
+            0ms      > msg_container c9 seqno=2
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      >   malformed c8 seqno=2 4 bytes are missing
+            0ms      < bad_msg_notification s8 seqno=2 to=c9 code=64
+            0ms      > msg_container c10 seqno=2
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      ! request c2
         "#]],
     );
 }
@@ -174,8 +174,8 @@ fn an_empty_container_is_legal() {
             talk.send_message(empty);
         },
         &expect![[r#"
-                  0ms > msg_container c1 seqno=0
-                  0ms < new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      > msg_container c1 seqno=0
+            0ms      < new_session_created s1 seqno=1 first=c1 salt=A
         "#]],
     );
 }
@@ -192,13 +192,13 @@ fn a_refused_message_may_come_again_under_its_id() {
             talk.give(LINK, SALT, message);
         },
         &expect![[r#"
-                  0ms > 11111111 c1 seqno=1 bytes=8
-                  0ms < bad_server_salt s1 seqno=0 to=c1 code=48 new=A
-                100ms > 11111111 c1 seqno=1 bytes=8
-                100ms ! request c1
-                100ms < msg_container s4 seqno=2
-                100ms <   new_session_created s2 seqno=1 first=c1 salt=A
-                100ms <   msgs_ack s3 seqno=2 c1
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      < bad_server_salt s1 seqno=0 to=c1 code=48 new=A
+            100ms    > 11111111 c1 seqno=1 bytes=8
+            100ms    ! request c1
+            100ms    < msg_container s4 seqno=2
+            100ms    <   new_session_created s2 seqno=1 first=c1 salt=A
+            100ms    <   msgs_ack s3 seqno=2 c1
         "#]],
     );
 }
@@ -223,16 +223,16 @@ fn a_lenient_server_tolerates_what_clients_do() {
             talk.wait(2 * SECOND);
         },
         &expect![[r#"
-                  0ms > msgs_ack c2 seqno=77 s3 s4 c1 c3
-                  0ms > ping c4 seqno=3 ping_id=5
-                  0ms < msg_container s7 seqno=4
-                  0ms <   pong s5 seqno=4 to=c4 ping_id=5
-                  0ms <   msgs_ack s6 seqno=4 c2
-                  0ms > 11111111 c5 seqno=2 bytes=8
-                  0ms ! request c5
-                  0ms > http_wait c6 seqno=1 0 0 25000
-                  0ms > msg_container c7 seqno=9
-               1500ms < msgs_ack s8 seqno=4 c6
+            0ms      > msgs_ack c2 seqno=77 s3 s4 c1 c3
+            0ms      > ping c4 seqno=3 ping_id=5
+            0ms      < msg_container s7 seqno=4
+            0ms      <   pong s5 seqno=4 to=c4 ping_id=5
+            0ms      <   msgs_ack s6 seqno=4 c2
+            0ms      > 11111111 c5 seqno=2 bytes=8
+            0ms      ! request c5
+            0ms      > http_wait c6 seqno=1 0 0 25000
+            0ms      > msg_container c7 seqno=9
+            1500ms   < msgs_ack s8 seqno=4 c6
         "#]],
     );
 }
@@ -245,8 +245,8 @@ fn a_strict_server_refuses_http_wait() {
             talk.send(0, &types::HttpWait { max_delay: 0, wait_after: 0, max_wait: 25000 });
         },
         &expect![[r#"
-                  0ms > http_wait c1 seqno=0 0 0 25000
-                  0ms < bad_msg_notification s1 seqno=0 to=c1 code=64
+            0ms      > http_wait c1 seqno=0 0 0 25000
+            0ms      < bad_msg_notification s1 seqno=0 to=c1 code=64
         "#]],
     );
 }
@@ -267,7 +267,7 @@ fn lists_of_ids_end_at_8192() {
                 .expect("taken");
         },
         &expect![[r#"
-                  0ms < bad_msg_notification s4 seqno=2 to=c2 code=64
+            0ms      < bad_msg_notification s4 seqno=2 to=c2 code=64
         "#]],
     );
 }

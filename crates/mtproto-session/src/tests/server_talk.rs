@@ -200,9 +200,9 @@ impl Talk {
 
     /// Writes a line of the transcript; the link is named when it is not the usual one.
     pub(super) fn note(&mut self, direction: char, link: LinkId, line: &str) {
-        let at = (self.now - start()).as_millis();
+        let at = format!("{}ms", (self.now - start()).as_millis());
         let link = if link == LINK { String::new() } else { format!("[{}] ", link.0) };
-        self.text.push_str(&format!("{at:>7}ms {direction} {link}{line}\n"));
+        self.text.push_str(&format!("{at:<8} {direction} {link}{line}\n"));
     }
 }
 

@@ -316,8 +316,8 @@ impl World {
     }
 
     fn note(&mut self, direction: char, link: LinkId, line: &str) {
-        let at = (self.now - start()).as_millis();
-        self.text.push_str(&format!("{at:>7}ms {direction} [{}] {line}\n", link.0));
+        let at = format!("{}ms", (self.now - start()).as_millis());
+        self.text.push_str(&format!("{at:<8} {direction} [{}] {line}\n", link.0));
     }
 
     fn break_link(&mut self, link: LinkId, client_notices: Duration, server_notices: Duration) {
