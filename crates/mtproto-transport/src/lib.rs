@@ -4,7 +4,18 @@
 //! link is polled, not awaited: one task owns it through `&mut` and sends and receives at once, and
 //! nothing is lost when a future over it is dropped. [`LinkExt`] has the `async` forms.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
 #[cfg(feature = "conformance")]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a suite says no by panicking"
+)]
 pub mod conformance;
 mod connect;
 mod link;
