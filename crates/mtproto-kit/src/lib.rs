@@ -1,1 +1,44 @@
-//! MTProto 2.0, the protocol under Telegram, for both sides of the wire
+//! MTProto 2.0, the protocol under Telegram, for both sides of the wire.
+//!
+//! This crate is a table of contents: it re-exports the others, each under its own name, and holds
+//! no logic. Take it for everything, or a single crate for a part.
+//!
+//! | module | what it is | feature |
+//! |---|---|---|
+//! | [`tl`] | TL values, ids, the service messages | |
+//! | [`crypto`] | IGE, the message envelope, RSA, Diffie-Hellman, pq | |
+//! | [`pack`] | containers, gzip, RPC results | |
+//! | [`frame`] | framings, obfuscation, recognition of streams, addresses, secrets | |
+//! | [`auth`] | the key exchange | |
+//! | [`session`] | ids, acknowledgements, salts, duplicates, re-sending | |
+//! | [`store`] | storage traits, in memory and as a session file | |
+//! | [`endpoint`] | a whole client or server without clock, socket or runtime | |
+//! | `transport`, `tcp` | links, and TCP | `tcp` |
+//! | `client` | a client that keeps its requests over reconnects | `client` |
+//! | `server` | a server for any TL schema | `server` |
+//! | `store_redb` | auth keys in one redb file | `redb` |
+//! | `tl_gen` | the generator of Rust code from a TL schema | `codegen` |
+//!
+//! `codec` adds the tokio-util codecs to [`frame`]; `session-file` adds the client's file to
+//! [`store`].
+
+pub use mtproto_auth as auth;
+#[cfg(feature = "client")]
+pub use mtproto_client as client;
+pub use mtproto_crypto as crypto;
+pub use mtproto_endpoint as endpoint;
+pub use mtproto_frame as frame;
+pub use mtproto_pack as pack;
+#[cfg(feature = "server")]
+pub use mtproto_server as server;
+pub use mtproto_session as session;
+pub use mtproto_store as store;
+#[cfg(feature = "redb")]
+pub use mtproto_store_redb as store_redb;
+#[cfg(feature = "tcp")]
+pub use mtproto_tcp as tcp;
+pub use mtproto_tl as tl;
+#[cfg(feature = "codegen")]
+pub use mtproto_tl_gen as tl_gen;
+#[cfg(any(feature = "client", feature = "server", feature = "tcp"))]
+pub use mtproto_transport as transport;

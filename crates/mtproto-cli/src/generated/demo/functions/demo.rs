@@ -19,9 +19,7 @@ impl Constructor for Echo {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            text: Decode::decode(input)?,
-        })
+        Ok(Self { text: Decode::decode(input)? })
     }
 }
 
@@ -44,9 +42,7 @@ impl Constructor for Sleep {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            delay_ms: Decode::decode(input)?,
-        })
+        Ok(Self { delay_ms: Decode::decode(input)? })
     }
 }
 
@@ -71,10 +67,7 @@ impl Constructor for Fail {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            code: Decode::decode(input)?,
-            text: Decode::decode(input)?,
-        })
+        Ok(Self { code: Decode::decode(input)?, text: Decode::decode(input)? })
     }
 }
 
@@ -97,9 +90,7 @@ impl Constructor for Blob {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            size: Decode::decode(input)?,
-        })
+        Ok(Self { size: Decode::decode(input)? })
     }
 }
 
@@ -124,10 +115,7 @@ impl Constructor for Subscribe {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            count: Decode::decode(input)?,
-            interval_ms: Decode::decode(input)?,
-        })
+        Ok(Self { count: Decode::decode(input)?, interval_ms: Decode::decode(input)? })
     }
 }
 

@@ -18,9 +18,7 @@ impl Constructor for Text {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            text: Decode::decode(input)?,
-        })
+        Ok(Self { text: Decode::decode(input)? })
     }
 }
 
@@ -39,9 +37,7 @@ impl Constructor for Blob {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            data: Decode::decode(input)?,
-        })
+        Ok(Self { data: Decode::decode(input)? })
     }
 }
 
@@ -77,9 +73,6 @@ impl Constructor for Tick {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            number: Decode::decode(input)?,
-            count: Decode::decode(input)?,
-        })
+        Ok(Self { number: Decode::decode(input)?, count: Decode::decode(input)? })
     }
 }

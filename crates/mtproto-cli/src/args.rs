@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use mtproto_kit::frame::{Address, Framing, Secret};
+
+/// MTProto 2.0 for both sides of the wire: a server, a client, and a demonstration of both.
+///
+/// Exit codes: 0 all went well, 1 a check failed, 2 the command line or a file is unusable, 3 the
+/// network or the other side failed.
+#[derive(Debug, Parser)]
+#[command(name = "mtproto", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Log more to standard error: -v info, -vv debug, -vvv every packet. RUST_LOG overrides it
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Call(CallArgs),
+    Demo(DemoArgs),
+    Keygen(KeygenArgs),
+    Ping(PingArgs),
+    Serve(ServeArgs),
+}
+
+/// Start a server and a client on loopback and show a table of what works
+///
+/// Makes an auth key over every framing, plain and obfuscated, then carries requests, answers,
+/// pushes, gzip and containers. Exits with 1 if any cell fails.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct DemoArgs {
+    /// Seconds to measure requests for, per row
+    #[arg(long, default_value_t = 0.5, value_name = "SECONDS", value_parser = crate::connect::seconds)]
+    pub(crate) seconds: f64,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Serve MTProto on one or more ports
+///
+/// Everything lives in DIR: auth keys (server.redb) and the RSA pair (private.pem, public.pem),
+/// made at the first start. Clients need public.pem. The first line printed says where the server
+/// listens; SIGINT and SIGTERM drain it.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on; port 0 takes a free one. May be given several times
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    pub(crate) listen: Vec<String>,
+    /// Directory that holds the server's state; made if missing
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Admit clients with this proxy secret too: 32 hex digits, or 34 with `dd` in front
+    #[arg(long, value_name = "HEX")]
+    pub(crate) secret: Vec<Secret>,
+    /// Who answers queries
+    #[arg(long, value_enum, default_value_t = HandlerName::Demo)]
+    pub(crate) handler: HandlerName,
+    /// Hold clients to every rule, also those that real clients break
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Refuse key exchanges meant for another data centre
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    pub(crate) dc: Option<i32>,
+    /// Threads that serve; one per core by default
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<std::num::NonZeroUsize>,
+    /// Seconds that answers in flight get when the server is told to stop
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS", value_parser = crate::connect::seconds)]
+    pub(crate) grace: f64,
+    /// Print the first line as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum HandlerName {
+    /// Answer schema/demo.tl; anything else is METHOD_INVALID
+    Demo,
+    /// Return each query's own bytes
+    Echo,
+    /// Answer METHOD_INVALID to everything
+    Reject,
+}
+
+/// How to reach a server.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct ConnectArgs {
+    /// Where the server is: tcp://HOST:PORT
+    #[arg(value_name = "URI")]
+    pub(crate) address: Address,
+    /// The server's public RSA key, a PEM file; may be given several times
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) key: Vec<PathBuf>,
+    /// How packets are framed: abridged, intermediate, padded or full
+    #[arg(long, default_value_t = Framing::Intermediate)]
+    pub(crate) framing: Framing,
+    /// Obfuscate the stream
+    #[arg(long)]
+    pub(crate) obfuscated: bool,
+    /// Proxy secret, as hex, base64 or base64url; implies --obfuscated
+    #[arg(long)]
+    pub(crate) secret: Option<Secret>,
+    /// Data centre to name in the key exchange
+    #[arg(long, default_value_t = 2, value_name = "ID", allow_negative_numbers = true)]
+    pub(crate) dc: i16,
+    /// Encrypt with a temporary key bound to the permanent one (perfect forward secrecy)
+    #[arg(long)]
+    pub(crate) pfs: bool,
+    /// Keep the auth key in this file and use it again the next time
+    #[arg(long, value_name = "FILE")]
+    pub(crate) session: Option<PathBuf>,
+    /// Seconds to wait for the connection and for each answer
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = crate::connect::seconds)]
+    pub(crate) timeout: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Make a key with a server and time pings
+#[derive(ClapArgs, Debug)]
+pub(crate) struct PingArgs {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+    /// Number of pings
+    #[arg(short, long, default_value_t = 5)]
+    pub(crate) n: u32,
+}
+
+/// Make one request and print the answer
+#[derive(ClapArgs, Debug)]
+#[group(id = "query", required = true, multiple = false, args = ["hex", "demo"])]
+pub(crate) struct CallArgs {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+    /// The request as it goes over the wire: one boxed TL object in hex
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) hex: Option<String>,
+    /// A request of schema/demo.tl: echo:TEXT, sleep:MS, fail:CODE:TEXT, blob:BYTES,
+    /// subscribe:COUNT
+    #[arg(long, value_name = "REQUEST")]
+    pub(crate) demo: Option<String>,
+}
+
+/// Make an RSA key pair for a server
+#[derive(ClapArgs, Debug)]
+pub(crate) struct KeygenArgs {
+    /// Directory for private.pem and public.pem; files that exist are not touched
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

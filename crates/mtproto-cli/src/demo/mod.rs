@@ -1,0 +1,105 @@
+//! `mtproto demo`: a real server and a real client over loopback sockets, and a table of what
+//! works.
+
+mod counted;
+mod row;
+mod table;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mtproto_kit::crypto::OsRandom;
+use mtproto_kit::crypto::rsa::{RsaPrivateKey, RsaPublicKey};
+use mtproto_kit::frame::{Framing, Secret, WireConfig};
+use mtproto_kit::server::Server;
+
+use self::row::Row;
+use crate::args::DemoArgs;
+use crate::exit::Failure;
+use crate::handlers::Demo;
+
+/// How a client of the demonstration reaches the server.
+struct Way {
+    framing: Framing,
+    layer: &'static str,
+    wire: WireConfig,
+}
+
+pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
+    let mut random = OsRandom::new();
+    let key = RsaPrivateKey::generate(&mut random);
+    let public = key.public().clone();
+    let [plain, padded] = ["", "dd"].map(|kind| secret(kind, &mut random));
+    let ways = ways(&plain, &padded);
+    let server = Server::builder()
+        .listen("127.0.0.1:0")
+        .key(key)
+        .secret(plain)
+        .secret(padded)
+        .serve(Demo)
+        .await
+        .map_err(Failure::network)?;
+    let Some(address) = server.addresses().first().copied() else {
+        return Err(Failure::network("the server listens nowhere"));
+    };
+    let rows = run_rows(&args, ways, address, &public).await;
+    server.shutdown(Duration::from_secs(2)).await;
+
+    let failed = rows.iter().filter(|row| !row.is_green()).count();
+    if args.json {
+        println!("{}", table::json(&rows));
+    } else {
+        table::print_summary(&rows);
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Failure::check(format!("{failed} of {} rows failed", rows.len()))),
+    }
+}
+
+async fn run_rows(
+    args: &DemoArgs,
+    ways: Vec<Way>,
+    address: SocketAddr,
+    key: &RsaPublicKey,
+) -> Vec<Row> {
+    if !args.json {
+        println!("server and client on {address}, one new auth key a row\n");
+        table::print_head();
+    }
+    let measure = Duration::from_secs_f64(args.seconds);
+    let mut rows = Vec::new();
+    for way in ways {
+        let row = row::run(way, address, key.clone(), measure).await;
+        if !args.json {
+            table::print_row(&row);
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+/// Every framing, plain and obfuscated where it can be, and with each kind of secret.
+fn ways(plain: &Secret, padded: &Secret) -> Vec<Way> {
+    let all = [Framing::Abridged, Framing::Intermediate, Framing::Padded, Framing::Full];
+    let tagged = all.into_iter().filter(|framing| framing.tag().is_some());
+    let way = |framing, layer, wire| Way { framing, layer, wire };
+    let bare = all.map(|framing| way(framing, "plain", WireConfig::plain(framing)));
+    let obfuscated =
+        tagged.map(|framing| way(framing, "obfuscated", WireConfig::obfuscated(framing)));
+    let framing = Framing::Intermediate;
+    let with_plain = way(framing, "secret", WireConfig::with_secret(framing, plain.clone()));
+    let framing = Framing::Padded;
+    let with_padded = way(framing, "secret dd", WireConfig::with_secret(framing, padded.clone()));
+    bare.into_iter().chain(obfuscated).chain([with_plain, with_padded]).collect()
+}
+
+fn secret(kind: &str, random: &mut OsRandom) -> Secret {
+    use mtproto_kit::crypto::SecureRandomExt;
+    let key: [u8; 16] = random.array();
+    let bytes = match kind {
+        "dd" => [&[0xdd], key.as_slice()].concat(),
+        _ => key.to_vec(),
+    };
+    Secret::from_bytes(&bytes).unwrap_or_else(|_| unreachable!("16 and dd + 16 bytes are secrets"))
+}

@@ -1,0 +1,202 @@
+//! The auth keys that this shard has seen in use, their sessions, and what time does to both.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use mtproto_session::{LinkId, SaltSchedule, ServerSession};
+use mtproto_store::KeyRecord;
+use mtproto_tl::{AuthKeyId, SessionId};
+
+use super::timers::Timers;
+use super::{RequestRef, SessionRef};
+
+/// Sessions of one shard, and with them keys: one that has no session is not kept. A further one takes
+/// the place of the one that was without a link for longest; while all have links it gets -429.
+pub const SESSIONS_MAX: usize = 1 << 20;
+
+/// Sessions of one key. A further one takes the place of the one that was without a link for longest;
+/// while all have links it gets -429.
+pub const SESSIONS_PER_KEY_MAX: usize = 64;
+
+/// How long a session without a link is remembered.
+pub const SESSION_IDLE: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) struct Keys {
+    known: HashMap<AuthKeyId, Key>,
+    /// When temporary keys end.
+    expiries: Timers<AuthKeyId>,
+    /// When sessions want to be asked again.
+    timers: Timers<SessionRef>,
+    /// When sessions without a link are forgotten, the one that has none for longest first.
+    idle: Timers<SessionRef>,
+    session_count: usize,
+    sessions_max: usize,
+}
+
+/// A key in use.
+pub(super) struct Key {
+    pub(super) record: KeyRecord,
+    pub(super) salts: SaltSchedule,
+    /// The query that the store binds this key for. None if another was bound in its place meanwhile.
+    pub(super) binding: Option<RequestRef>,
+    /// The store destroys it, or the key it is bound to.
+    pub(super) is_being_destroyed: bool,
+    expires: Option<Instant>,
+    sessions: BTreeMap<SessionId, Session>,
+}
+
+/// A session, and what the endpoint notes beside it.
+pub(super) struct Session {
+    pub(super) machine: ServerSession,
+    /// Every link that showed it. The machine itself attaches only those that showed something new.
+    pub(super) links: BTreeSet<LinkId>,
+    /// It stands in the queue of those that may have something to say.
+    pub(super) is_ready: bool,
+    timer: Option<Instant>,
+    idle_until: Option<Instant>,
+}
+
+impl Session {
+    /// Nothing was accepted and nobody is there: what showed it was refused, perhaps recorded and sent
+    /// again by somebody else.
+    pub(super) fn is_unused(&self) -> bool {
+        !self.machine.is_established() && !self.machine.has_link()
+    }
+}
+
+impl Keys {
+    /// Remembers at most `sessions_max` sessions.
+    pub(super) fn new(sessions_max: usize) -> Self {
+        Self {
+            known: HashMap::new(),
+            expiries: Timers::default(),
+            timers: Timers::default(),
+            idle: Timers::default(),
+            session_count: 0,
+            sessions_max,
+        }
+    }
+
+    /// A key that the store has; `expires` if it is temporary.
+    pub(super) fn insert(
+        &mut self,
+        record: KeyRecord,
+        salts: SaltSchedule,
+        expires: Option<Instant>,
+    ) {
+        let id = record.id();
+        debug_assert!(!self.known.contains_key(&id), "only unknown keys are looked for");
+        let (binding, is_being_destroyed, sessions) = (None, false, BTreeMap::new());
+        let mut key = Key { record, salts, binding, is_being_destroyed, expires: None, sessions };
+        self.expiries.set(id, &mut key.expires, expires);
+        self.known.insert(id, key);
+    }
+
+    pub(super) fn get(&self, id: AuthKeyId) -> Option<&Key> {
+        self.known.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: AuthKeyId) -> Option<&mut Key> {
+        self.known.get_mut(&id)
+    }
+
+    /// Forgets a key that has no session. The store still has it.
+    pub(super) fn remove_unused(&mut self, id: AuthKeyId) {
+        if self.get(id).is_some_and(|key| key.sessions.is_empty())
+            && let Some(mut key) = self.known.remove(&id)
+        {
+            self.expiries.set(id, &mut key.expires, None);
+        }
+    }
+
+    pub(super) fn sessions_of(&self, id: AuthKeyId) -> Vec<SessionRef> {
+        let sessions = self.get(id).into_iter().flat_map(|key| key.sessions.keys());
+        sessions.map(|session| SessionRef { key: id, session: *session }).collect()
+    }
+
+    pub(super) fn session_mut(&mut self, name: SessionRef) -> Option<&mut Session> {
+        self.get_mut(name.key)?.sessions.get_mut(&name.session)
+    }
+
+    pub(super) fn has_session(&self, name: SessionRef) -> bool {
+        self.get(name.key).is_some_and(|key| key.sessions.contains_key(&name.session))
+    }
+
+    /// The session that must go before the key can have another; none while there is room.
+    pub(super) fn must_leave(&self, id: AuthKeyId) -> Result<Option<SessionRef>, NoRoom> {
+        let key = self.get(id).ok_or(NoRoom)?;
+        if key.sessions.len() >= SESSIONS_PER_KEY_MAX {
+            let sessions = key.sessions.iter();
+            let idle = sessions.filter_map(|(id, session)| Some((session.idle_until?, *id)));
+            let (_, session) = idle.min().ok_or(NoRoom)?;
+            return Ok(Some(SessionRef { key: id, session }));
+        }
+        if self.session_count >= self.sessions_max {
+            return self.idle.first().ok_or(NoRoom).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Adds a session that is not known, of a key that is.
+    pub(super) fn add_session(&mut self, name: SessionRef, machine: ServerSession) {
+        let Some(key) = self.known.get_mut(&name.key) else { return };
+        let (links, is_ready) = (BTreeSet::new(), false);
+        let session = Session { machine, links, is_ready, timer: None, idle_until: None };
+        let replaced = key.sessions.insert(name.session, session);
+        debug_assert!(replaced.is_none(), "a session is added once");
+        self.session_count += 1;
+    }
+
+    /// Forgets a session.
+    pub(super) fn remove_session(&mut self, name: SessionRef) -> Option<Session> {
+        let mut session = self.get_mut(name.key)?.sessions.remove(&name.session)?;
+        self.timers.set(name, &mut session.timer, None);
+        self.idle.set(name, &mut session.idle_until, None);
+        self.session_count -= 1;
+        Some(session)
+    }
+
+    /// The session has nothing to say before `timer`. While it has no link, it is not kept for ever.
+    pub(super) fn rest(&mut self, name: SessionRef, timer: Option<Instant>, now: Instant) {
+        let key = self.known.get_mut(&name.key);
+        let Some(session) = key.and_then(|key| key.sessions.get_mut(&name.session)) else { return };
+        self.timers.set(name, &mut session.timer, timer);
+        let idle_until = match session.machine.has_link() {
+            true => None,
+            false => Some(session.idle_until.unwrap_or(now + SESSION_IDLE)),
+        };
+        self.idle.set(name, &mut session.idle_until, idle_until);
+    }
+
+    /// Takes a session whose timer has gone off.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<SessionRef> {
+        let name = self.timers.due(now)?;
+        let session = self.known.get_mut(&name.key)?.sessions.get_mut(&name.session)?;
+        self.timers.set(name, &mut session.timer, None);
+        Some(name)
+    }
+
+    /// A session that was without a link for too long.
+    pub(super) fn overdue_session(&self, now: Instant) -> Option<SessionRef> {
+        self.idle.due(now)
+    }
+
+    /// A temporary key whose time is over.
+    pub(super) fn expired(&self, now: Instant) -> Option<AuthKeyId> {
+        self.expiries.due(now)
+    }
+
+    /// When time does something next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let moments = [self.timers.next(), self.idle.next(), self.expiries.next()];
+        moments.into_iter().flatten().min()
+    }
+
+    pub(super) fn session_count(&self) -> usize {
+        self.session_count
+    }
+}
+
+/// Every session that could make room has a link, or the key is gone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct NoRoom;

@@ -1,0 +1,157 @@
+//! The way of a packet: up from the envelope to its session, and down again.
+
+use bytes::BytesMut;
+use mtproto_crypto::envelope::{
+    self, Filler, Header, OpenError, OpenJob, Opened, Padding, SealJob,
+};
+use mtproto_crypto::{AuthKey, Direction};
+use mtproto_frame::{Outbound, TransportError};
+use mtproto_pack::Message;
+use mtproto_session::{LinkId, Outgoing, Verdict};
+use mtproto_tl::{AuthKeyId, MsgId, Salt, Seqno, SessionId};
+
+use super::{Event, Output, ServerEndpoint, SessionRef, StoreAction};
+
+/// As it came from a link.
+pub(super) struct Packet {
+    pub(super) link: LinkId,
+    pub(super) payload: BytesMut,
+    pub(super) quick_ack: bool,
+}
+
+/// A message on its way out, and the key that it goes out under even if the key is forgotten first.
+pub(super) struct Unsealed {
+    key: AuthKey,
+    outgoing: Outgoing,
+}
+
+impl ServerEndpoint {
+    /// Opens everything received since the last time in one batch, and hands it to the sessions.
+    pub(super) fn open_received(&mut self) {
+        let mut sealed = Vec::with_capacity(self.received.len());
+        for packet in std::mem::take(&mut self.received) {
+            if !self.links.contains_key(&packet.link) {
+                continue;
+            }
+            match envelope::key_id(&packet.payload) {
+                None => self.refuse(packet.link, TransportError::NotFound),
+                Some(0) => self.handle_plain(packet),
+                Some(id) => sealed.extend(self.find_key(AuthKeyId(id), packet)),
+            }
+        }
+        let jobs = sealed.iter_mut().map(|(key, packet): &mut (AuthKey, Packet)| {
+            // What a framing adds behind the last block, it cuts off itself.
+            let filler = Filler::Never;
+            OpenJob::new(key, Direction::ClientToServer, filler, &mut packet.payload)
+        });
+        let mut jobs: Vec<_> = jobs.collect();
+        envelope::open(&mut jobs);
+        let opened: Vec<_> = jobs.into_iter().map(|job| job.opened).collect();
+        for ((key, packet), opened) in sealed.into_iter().zip(opened) {
+            self.handle_opened(AuthKeyId(key.id()), packet, opened);
+        }
+    }
+
+    /// Returns the packet when its key is at hand; otherwise it waits, or is refused.
+    fn find_key(&mut self, id: AuthKeyId, packet: Packet) -> Option<(AuthKey, Packet)> {
+        let (link, time) = (packet.link, self.clock.now(self.now));
+        if let Some(key) = self.keys.get(id) {
+            if !key.record.is_expired(time) {
+                return Some((key.record.key.clone(), packet));
+            }
+            self.refuse(link, TransportError::NotFound);
+            self.expire_key(id);
+            return None;
+        }
+        match self.loads.wait(id, packet) {
+            Ok(Some(load)) => self.ask_store(StoreAction::Load(load)),
+            Ok(None) => {}
+            Err(_) => self.refuse(link, TransportError::Flood),
+        }
+        None
+    }
+
+    // req: S112
+    fn handle_opened(&mut self, key: AuthKeyId, packet: Packet, opened: Result<Opened, OpenError>) {
+        let link = packet.link;
+        if !self.links.contains_key(&link) {
+            return;
+        }
+        let Ok(Opened { header, body, ack_token }) = opened else {
+            return self.refuse(link, TransportError::NotFound);
+        };
+        if header.session_id == 0 {
+            return self.refuse(link, TransportError::NotFound);
+        }
+        let name = SessionRef { key, session: SessionId(header.session_id) };
+        if self.attach(name, link).is_err() {
+            // The key is good: -404 would make the client throw it away.
+            return self.refuse(link, TransportError::Flood);
+        }
+        let payload = packet.payload.freeze();
+        let message = Message {
+            id: MsgId(header.msg_id),
+            seqno: Seqno(header.seqno),
+            body: payload.slice(body),
+        };
+        match self.hand_over(name, link, Salt(header.salt), message) {
+            // req: S115
+            Some(Verdict::Accepted) if packet.quick_ack => {
+                self.send(link, Outbound::QuickAck(ack_token));
+            }
+            Some(Verdict::Accepted | Verdict::Refused) => {}
+            None => self.refuse(link, TransportError::NotFound),
+        }
+    }
+
+    /// Hands a message to its session. `None` if the link must close.
+    fn hand_over(
+        &mut self,
+        name: SessionRef,
+        link: LinkId,
+        salt: Salt,
+        message: Message,
+    ) -> Option<Verdict> {
+        let machine = &mut self.keys.session_mut(name)?.machine;
+        let is_old = machine.is_established();
+        let verdict = machine.handle_message(link, salt, message, self.now).ok()?;
+        if !is_old && machine.is_established() {
+            self.outputs.push_back(Output::Event(Event::SessionOpened(name)));
+        }
+        self.mark_ready(name);
+        Some(verdict)
+    }
+
+    pub(super) fn compose(&mut self, key: AuthKeyId, outgoing: Outgoing) {
+        if let Some(key) = self.keys.get(key) {
+            let key = key.record.key.clone();
+            self.unsealed.push(Unsealed { key, outgoing });
+        }
+    }
+
+    /// Seals everything composed since the last time in one batch.
+    // req: S112
+    pub(super) fn seal_composed(&mut self) {
+        let unsealed = std::mem::take(&mut self.unsealed);
+        let packets = unsealed.iter().map(|Unsealed { outgoing, .. }| {
+            let message = &outgoing.message;
+            let header = Header {
+                salt: outgoing.salt.0,
+                session_id: outgoing.session_id.0,
+                msg_id: message.id.0,
+                seqno: message.seqno.0,
+            };
+            let (mut packet, padding) = (Vec::new(), Padding::Random);
+            envelope::lay_out(&mut packet, &header, &message.body, padding, &mut *self.random);
+            packet
+        });
+        let mut packets: Vec<_> = packets.collect();
+        let jobs = unsealed.iter().zip(&mut packets).map(|(Unsealed { key, .. }, packet)| {
+            SealJob::new(key, Direction::ServerToClient, packet)
+        });
+        envelope::seal(&mut jobs.collect::<Vec<_>>());
+        for (Unsealed { outgoing, .. }, packet) in unsealed.iter().zip(packets) {
+            self.send(outgoing.link, Outbound::packet(packet));
+        }
+    }
+}

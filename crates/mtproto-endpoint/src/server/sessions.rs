@@ -1,0 +1,137 @@
+//! Sessions: how they begin, what they say, how they end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use mtproto_pack::{RpcError, object_id};
+use mtproto_session::{LinkId, ServerOutput, ServerSession};
+use mtproto_store::KeyKind;
+use mtproto_tl::Constructor;
+use mtproto_tl::wrappers::functions::help::{GetConfig, GetNearestDc};
+
+use super::keys::{NoRoom, Session};
+use super::{CloseReason, Event, Leaving, Output, Request, RequestRef, ServerEndpoint, SessionRef};
+
+/// Sessions that a link may carry at the same time. A further one takes the place of the first.
+pub const SESSIONS_PER_LINK_MAX: usize = 8;
+
+impl ServerEndpoint {
+    /// Makes sure that the session is there and carried by `link`. Nothing changes if there is no room.
+    pub(super) fn attach(&mut self, name: SessionRef, link: LinkId) -> Result<(), NoRoom> {
+        if !self.keys.has_session(name) {
+            if let Some(leaving) = self.keys.must_leave(name.key)? {
+                self.forget_session(leaving);
+            }
+            self.add_session(name);
+        }
+        if let Some(state) = self.links.get_mut(&link)
+            && let Some(session) = self.keys.session_mut(name)
+            && session.links.insert(link)
+        {
+            state.sessions.push_back(name);
+            if state.sessions.len() > SESSIONS_PER_LINK_MAX
+                && let Some(first) = state.sessions.pop_front()
+            {
+                self.detach(first, link);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_session(&mut self, name: SessionRef) {
+        let Some(key) = self.keys.get(name.key) else { return };
+        let machine = ServerSession::new(
+            Arc::clone(&self.session_config),
+            key.salts.clone(),
+            name.session,
+            self.random.u64(),
+            self.clock,
+            self.now,
+        );
+        self.keys.add_session(name, machine);
+    }
+
+    /// `link` does not carry the session any more.
+    pub(super) fn detach(&mut self, name: SessionRef, link: LinkId) {
+        if let Some(session) = self.keys.session_mut(name) {
+            session.links.remove(&link);
+            session.machine.link_detached(link, self.now);
+            self.mark_ready(name);
+        }
+    }
+
+    /// The session may have something to say.
+    pub(super) fn mark_ready(&mut self, name: SessionRef) {
+        if let Some(session) = self.keys.session_mut(name)
+            && !std::mem::replace(&mut session.is_ready, true)
+        {
+            self.ready.push_back(name);
+        }
+    }
+
+    /// Lets the first of the sessions that may have something to say say one thing. It stays the first
+    /// until it has no more, so that each session's turn is one drain.
+    pub(super) fn advance(&mut self, name: SessionRef) {
+        let Some(session) = self.keys.session_mut(name) else {
+            // It was forgotten meanwhile.
+            self.ready.pop_front();
+            return;
+        };
+        match session.machine.poll_output() {
+            ServerOutput::Wait(timer) => self.rest(name, timer),
+            ServerOutput::Send(outgoing) => self.compose(name.key, outgoing),
+            ServerOutput::Request(request) => self.pass_on(name, request),
+            ServerOutput::Control(control) => self.control(name, control),
+            ServerOutput::Close { link, reason } => self.close(link, CloseReason::Session(reason)),
+        }
+    }
+
+    /// The first of the sessions has nothing more to say before `timer`.
+    fn rest(&mut self, name: SessionRef, timer: Option<Instant>) {
+        self.ready.pop_front();
+        self.keys.rest(name, timer, self.now);
+        if let Some(session) = self.keys.session_mut(name) {
+            session.is_ready = false;
+            if session.is_unused() {
+                self.leaving.push_back(Leaving::UnusedSession(name));
+            }
+        }
+    }
+
+    // req: S113
+    fn pass_on(&mut self, name: SessionRef, request: mtproto_session::Request) {
+        let Some(key) = self.keys.get(name.key) else { return };
+        let id = RequestRef { session: name, msg_id: request.id };
+        let identity = match key.record.kind {
+            KeyKind::Permanent => Some(name.key),
+            KeyKind::Temporary { bound_to, .. } => bound_to,
+        };
+        if identity.is_none() && !is_allowed_unbound(&request.query) {
+            let error = RpcError::new(401, "AUTH_KEY_PERM_EMPTY");
+            return self.answer(id, Err(error), self.now);
+        }
+        self.outputs.push_back(Output::Request(Request { id, identity, content: request }));
+    }
+
+    /// Forgets a session; returns it if it was known. The one place where a session ends.
+    pub(super) fn forget_session(&mut self, name: SessionRef) -> Option<Session> {
+        let session = self.keys.remove_session(name)?;
+        for link in &session.links {
+            if let Some(state) = self.links.get_mut(link) {
+                state.sessions.retain(|carried| *carried != name);
+            }
+        }
+        if session.machine.is_established() {
+            self.outputs.push_back(Output::Event(Event::SessionClosed(name)));
+        }
+        // Not at once: a packet of the key may be at hand.
+        self.leaving.push_back(Leaving::UnusedKey(name.key));
+        Some(session)
+    }
+}
+
+/// What a temporary key may ask before it is bound; the binding itself never gets here.
+fn is_allowed_unbound(query: &Bytes) -> bool {
+    [GetConfig::ID, GetNearestDc::ID].contains(&object_id(query))
+}

@@ -1,0 +1,108 @@
+//! From a listening socket to a connection on one of the shards.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mtproto_crypto::OsRandom;
+use mtproto_frame::ServerWireConfig;
+use mtproto_session::LinkId;
+use mtproto_tcp::{TcpLink, TcpListen};
+use mtproto_transport::{Origin, StreamLink};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tracing::{debug, error, warn};
+
+use crate::connection::{Connection, Patience};
+use crate::quota::{Place, Quota};
+use crate::shard::{Shards, Stopped, ToShard};
+
+/// A connection between two runtimes: its socket belongs to neither.
+type Detached = Connection<StreamLink<std::net::TcpStream>>;
+
+/// What every connection of a server shares.
+pub(crate) struct Acceptor {
+    pub(crate) shards: Shards,
+    pub(crate) wire: Arc<ServerWireConfig>,
+    pub(crate) patience: Patience,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) next_link: AtomicU64,
+}
+
+impl Acceptor {
+    /// Accepts until dropped. Connections go to the shards in turn.
+    pub(crate) async fn run(self: Arc<Self>, mut listen: TcpListen) {
+        loop {
+            let (stream, peer) = match listen.accept_stream().await {
+                Ok(accepted) => accepted,
+                Err(error) => return error!(%error, "accepting has ended"),
+            };
+            let Some(place) = self.quota.take(peer.ip()) else {
+                debug!(%peer, "refused: too many connections");
+                continue;
+            };
+            let id = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
+            let shard = usize::try_from(id.0).unwrap_or(0) % self.shards.len();
+            let outcome = match self.adopt(id, stream, peer, place) {
+                Ok(connection) => send_to(shard, connection).await,
+                Err(error) => return warn!(%peer, %error, "could not adopt a connection"),
+            };
+            if outcome.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn adopt(
+        &self,
+        id: LinkId,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+    ) -> io::Result<Detached> {
+        let (origin, wire) = (Origin::tcp(peer), Arc::clone(&self.wire));
+        let link = StreamLink::server(stream, origin, wire, &mut OsRandom::new());
+        let (shards, patience) = (self.shards.clone(), self.patience.clone());
+        Connection::new(id, link, place, shards, patience).map(mtproto_tcp::detach)
+    }
+}
+
+/// Lets the connection go on in the runtime of `shard`.
+async fn send_to(shard: usize, connection: Detached) -> Result<(), Stopped> {
+    let shards = connection.shards.clone();
+    let start = Box::new(move || {
+        spawn_local(async move {
+            if let Some(connection) = change_over(connection, mtproto_tcp::attach).await {
+                run_on(shard, connection).await;
+            }
+        });
+    });
+    shards.send(shard, ToShard::Accept(start)).await
+}
+
+/// Runs the connection, and moves it when it turns out to belong elsewhere.
+async fn run_on(shard: usize, mut connection: Connection<TcpLink>) {
+    let Some(owner) = connection.run(shard).await else { return };
+    debug!(id = connection.id.0, from = shard, to = owner, "moving");
+    if let Some(connection) = change_over(connection, mtproto_tcp::detach).await {
+        // A server that has stopped needs no connection.
+        let _ = send_to(owner, connection).await;
+    }
+}
+
+/// Changes the link of a connection. If that fails the connection is over.
+async fn change_over<L, M>(
+    connection: Connection<L>,
+    change: impl FnOnce(L) -> io::Result<M>,
+) -> Option<Connection<M>> {
+    let (id, shards) = (connection.id, connection.shards.clone());
+    match connection.map(change) {
+        Ok(connection) => Some(connection),
+        Err(error) => {
+            warn!(id = id.0, %error, "a connection was lost on its way to another shard");
+            shards.forget_link(id).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! How a server is set up and started.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mtproto_crypto::OsRandom;
+use mtproto_crypto::rsa::RsaPrivateKey;
+use mtproto_endpoint::server::{ServerConfig, ServerEndpoint};
+use mtproto_frame::{Secret, ServerWireConfig};
+use mtproto_pack::RpcError;
+use mtproto_session::{SaltSecret, ServerSessionConfig, Strictness};
+use mtproto_store::{KeyStore, MemoryKeyStore, StoreError};
+use mtproto_tcp::{BindError, TcpListen};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tower_service::Service;
+use tracing::info;
+
+use crate::accept::Acceptor;
+use crate::clock::{now, server_clock};
+use crate::connection::Patience;
+use crate::pool::HandshakePool;
+use crate::quota::Quota;
+use crate::shard::{MAILBOX_MAX, Shard, Shards};
+use crate::{Request, Server};
+
+/// What a server puts up with. Every bound has a default that suits a public port.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one IP address.
+    pub connections_per_ip_max: usize,
+    /// Key exchanges that one IP address may begin in a second, and at once.
+    pub exchanges_per_ip_per_second: NonZeroU32,
+    /// From a connection's start to its first whole packet.
+    pub first_packet_max: Duration,
+    /// From there to the first encrypted packet.
+    pub handshake_max: Duration,
+    /// Without a packet, on a connection whose peer has a key.
+    pub idle_max: Duration,
+    /// Without taking a byte of what waits for it.
+    pub stalled_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 100_000,
+            connections_per_ip_max: 20_000,
+            exchanges_per_ip_per_second: EXCHANGES_PER_IP_PER_SECOND,
+            first_packet_max: Duration::from_secs(10),
+            handshake_max: Duration::from_secs(30),
+            idle_max: Duration::from_secs(600),
+            stalled_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// More than a whole office behind one address needs, and less than a core can compute.
+const EXCHANGES_PER_IP_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// An address is none, or has no host of that name.
+    #[error("cannot listen on {address}: {reason}; give HOST:PORT, e.g. 127.0.0.1:0")]
+    Address {
+        /// The address as given.
+        address: String,
+        /// What is wrong with it.
+        reason: std::io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// There is no address to listen on.
+    #[error("no address to listen on: call `listen`, e.g. with 127.0.0.1:0")]
+    NoAddress,
+    /// There is no RSA key for the key exchange.
+    #[error("no RSA key: call `key` with a private key of 2048 bits")]
+    NoKey,
+    /// The key store failed.
+    #[error("the key store failed: {0}")]
+    Store(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Sets up a [`Server`].
+pub struct ServerBuilder {
+    addresses: Vec<String>,
+    keys: Vec<RsaPrivateKey>,
+    store: Arc<dyn KeyStore>,
+    secrets: Vec<Secret>,
+    strictness: Strictness,
+    dc: Option<i32>,
+    shards: NonZeroUsize,
+    limits: Limits,
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            keys: Vec::new(),
+            store: Arc::new(MemoryKeyStore::new(&mut OsRandom::new())),
+            secrets: Vec::new(),
+            strictness: Strictness::default(),
+            dc: None,
+            shards: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// Listens on `address` too, `HOST:PORT`; port 0 takes a free one.
+    #[must_use]
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    /// Offers `key` in the key exchange. The first one is offered first.
+    #[must_use]
+    pub fn key(mut self, key: RsaPrivateKey) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Keeps auth keys in `store`. The default forgets them with the process.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn KeyStore>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Admits clients that obfuscate with this proxy secret, beside those without one.
+    #[must_use]
+    pub fn secret(mut self, secret: Secret) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// How exactly clients must keep the protocol's rules.
+    #[must_use]
+    pub fn strictness(mut self, strictness: Strictness) -> Self {
+        self.strictness = strictness;
+        self
+    }
+
+    /// Refuses exchanges meant for another data centre with -444. Without it any is taken.
+    #[must_use]
+    pub fn dc(mut self, dc: i32) -> Self {
+        self.dc = Some(dc);
+        self
+    }
+
+    /// Runs this many shards; one per core unless told otherwise.
+    #[must_use]
+    pub fn shards(mut self, shards: NonZeroUsize) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Replaces the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Opens the ports and starts to answer. `service` is cloned for every query, so what its
+    /// clones share belongs behind an `Arc`.
+    ///
+    /// # Errors
+    /// When an address is taken, the store fails, or there is no key.
+    pub async fn serve<S>(mut self, service: S) -> Result<Server, ServeError>
+    where
+        S: Service<Request, Response = Bytes, Error = RpcError> + Clone + Send + 'static,
+        S::Future: 'static,
+    {
+        if self.addresses.is_empty() {
+            return Err(ServeError::NoAddress);
+        }
+        if self.keys.is_empty() {
+            return Err(ServeError::NoKey);
+        }
+        let wire = Arc::new(ServerWireConfig {
+            secrets: self.secrets.clone(),
+            ..ServerWireConfig::open()
+        });
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for address in &self.addresses {
+            let refuse = |reason| ServeError::Address { address: address.clone(), reason };
+            let resolved = resolve(address).await.map_err(refuse)?;
+            let listen = TcpListen::bind(resolved, Arc::clone(&wire))?;
+            addresses.push(listen.local_address().map_err(refuse)?);
+            listeners.push(listen);
+        }
+        let (shards, threads) = self.start_shards(service).await?;
+        let acceptor = Arc::new(self.acceptor(shards.clone(), wire));
+        let accepting = listeners
+            .into_iter()
+            .map(|listen| tokio::spawn(Arc::clone(&acceptor).run(listen)))
+            .collect();
+        info!(?addresses, shards = shards.len(), "listening");
+        Ok(Server::new(addresses, shards, threads, accepting))
+    }
+
+    async fn start_shards<S>(
+        &mut self,
+        service: S,
+    ) -> Result<(Shards, Vec<thread::JoinHandle<()>>), ServeError>
+    where
+        S: Service<Request, Response = Bytes, Error = RpcError> + Clone + Send + 'static,
+        S::Future: 'static,
+    {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let pool = HandshakePool::start(cores / 2).map_err(ServeError::Thread)?;
+        let secret = self.store.server_secret().await?;
+        let config = ServerConfig {
+            keys: std::mem::take(&mut self.keys).into(),
+            dc: self.dc,
+            session: ServerSessionConfig {
+                strictness: self.strictness,
+                ..ServerSessionConfig::default()
+            },
+            salts: Arc::new(SaltSecret::new(*secret.as_bytes())),
+        };
+        let clock = server_clock();
+        let (mailboxes, inboxes): (Vec<_>, Vec<_>) =
+            (0..self.shards.get()).map(|_| mpsc::channel(MAILBOX_MAX)).unzip();
+        let shards = Shards::new(mailboxes);
+        let mut threads = Vec::new();
+        for (index, mailbox) in inboxes.into_iter().enumerate() {
+            let random = Box::new(OsRandom::new());
+            let endpoint = ServerEndpoint::new(&config, clock, random, now());
+            let service = service.clone();
+            let (store, pool, shards) = (Arc::clone(&self.store), pool.clone(), shards.clone());
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(ServeError::Thread)?;
+            let thread = thread::Builder::new()
+                .name(format!("mtproto-shard-{index}"))
+                .spawn(move || {
+                    let shard = Shard::run(endpoint, service, store, pool, shards, mailbox);
+                    LocalSet::new().block_on(&runtime, shard);
+                })
+                .map_err(ServeError::Thread)?;
+            threads.push(thread);
+        }
+        Ok((shards, threads))
+    }
+
+    fn acceptor(&self, shards: Shards, wire: Arc<ServerWireConfig>) -> Acceptor {
+        let limits = &self.limits;
+        Acceptor {
+            shards,
+            wire,
+            patience: Patience {
+                first_packet: limits.first_packet_max,
+                handshake: limits.handshake_max,
+                idle: limits.idle_max,
+                stalled: limits.stalled_max,
+            },
+            quota: Arc::new(Quota::new(
+                limits.connections_max,
+                limits.connections_per_ip_max,
+                limits.exchanges_per_ip_per_second,
+            )),
+            next_link: AtomicU64::new(1),
+        }
+    }
+}
+
+async fn resolve(address: &str) -> std::io::Result<SocketAddr> {
+    let mut addresses = tokio::net::lookup_host(address).await?;
+    addresses.next().ok_or_else(|| std::io::Error::other("no address of that name"))
+}

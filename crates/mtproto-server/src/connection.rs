@@ -1,0 +1,322 @@
+//! One connection: packets from its link to the shards, and what the shards have for it back.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use mtproto_frame::{Inbound, Outbound, TransportError};
+use mtproto_session::LinkId;
+use mtproto_transport::{Link, LinkError, UNSENT_MAX};
+use tokio::time::Sleep;
+use tracing::{Instrument, debug, info_span, trace};
+
+use crate::clock::now;
+use crate::outbox::{Outbox, Phase};
+use crate::quota::Place;
+use crate::shard::{Packet, Shards};
+
+/// Packets handed to the shards in one go. The socket keeps the rest.
+const BATCH_MAX: usize = 64;
+
+/// How long a peer that is turned away may take to read why.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a connection may take for what.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    /// From the first byte to the first whole packet.
+    pub(crate) first_packet: Duration,
+    /// From there to the first encrypted packet.
+    pub(crate) handshake: Duration,
+    /// Between two packets of a peer that has a key.
+    pub(crate) idle: Duration,
+    /// Without taking a byte of what waits for it.
+    pub(crate) stalled: Duration,
+}
+
+/// A connection. It stays itself when it moves to another shard.
+pub(crate) struct Connection<L> {
+    pub(crate) id: LinkId,
+    pub(crate) link: L,
+    pub(crate) place: Place,
+    pub(crate) shards: Shards,
+    pub(crate) patience: Patience,
+    outbox: Arc<Outbox>,
+    /// Taken out of the outbox and not yet by the link.
+    outgoing: VecDeque<Outbound>,
+    /// Received and not yet handed to the shards.
+    received: Vec<Packet>,
+    stage: Stage,
+    has_moved: bool,
+}
+
+/// Why a connection ended, for the log.
+#[derive(Debug)]
+enum End {
+    Closed,
+    Flood,
+    Link(LinkError),
+    ServerStopped,
+    Silent,
+    Stalled,
+}
+
+/// How far the peer has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    New,
+    Handshake,
+    Keyed,
+}
+
+impl<L> Connection<L> {
+    /// The same connection over a link made of this one's.
+    pub(crate) fn map<M>(
+        self,
+        change: impl FnOnce(L) -> io::Result<M>,
+    ) -> io::Result<Connection<M>> {
+        let Self {
+            id,
+            link,
+            place,
+            shards,
+            patience,
+            outbox,
+            outgoing,
+            received,
+            stage,
+            has_moved,
+        } = self;
+        let link = change(link)?;
+        Ok(Connection {
+            id,
+            link,
+            place,
+            shards,
+            patience,
+            outbox,
+            outgoing,
+            received,
+            stage,
+            has_moved,
+        })
+    }
+}
+
+impl<L: Link> Connection<L> {
+    pub(crate) fn new(
+        id: LinkId,
+        link: L,
+        place: Place,
+        shards: Shards,
+        patience: Patience,
+    ) -> Self {
+        let (outgoing, received) = (VecDeque::new(), Vec::new());
+        let outbox = Arc::default();
+        let (stage, has_moved) = (Stage::New, false);
+        Self { id, link, place, shards, patience, outbox, outgoing, received, stage, has_moved }
+    }
+
+    /// Runs on the shard `home` until either side ends it, and then tells every shard that has met
+    /// it; or until it shows a key of another shard, where it should go on: that one is returned.
+    pub(crate) async fn run(&mut self, home: usize) -> Option<usize> {
+        let span = info_span!("connection", id = self.id.0, peer = %self.link.peer());
+        async {
+            debug!(home, "opened");
+            let end = match self.serve(home).await {
+                Ok(shard) => return Some(shard),
+                Err(end) => end,
+            };
+            match &end {
+                // A stream that is no MTProto is read and dropped, so that a probe learns nothing.
+                End::Link(error) => debug!(%error, "closed by the peer"),
+                end => debug!(?end, stage = ?self.stage, "closed"),
+            }
+            self.shards.forget_link(self.id).await;
+            None
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn serve(&mut self, home: usize) -> Result<usize, End> {
+        let mut timer = Timer::new(self.allowance());
+        let mut stall = Stall::default();
+        loop {
+            if self.received.is_empty() {
+                match poll_fn(|cx| self.poll_step(cx, &mut timer, &mut stall)).await {
+                    Step::Packets => {}
+                    Step::Silent if self.stage == Stage::Handshake => {
+                        self.turn_away(TransportError::NotFound).await;
+                        return Err(End::Silent);
+                    }
+                    Step::Silent => return Err(End::Silent),
+                    Step::End(end) => return Err(end),
+                }
+                trace!(packets = self.received.len(), "received");
+                // req: S114
+                if !self.received.iter().all(|packet| self.place.admits(packet)) {
+                    self.turn_away(TransportError::Flood).await;
+                    return Err(End::Flood);
+                }
+                let before = self.stage;
+                self.stage = self.received.iter().fold(before, Stage::after);
+                // An exchange has its time as a whole, however many packets it sends.
+                if self.stage == Stage::Keyed || self.stage != before {
+                    timer.reset(self.allowance());
+                }
+                if let Some(shard) = self.better_home(home) {
+                    self.has_moved = true;
+                    return Ok(shard);
+                }
+            }
+            let Self { id, shards, outbox, received, .. } = self;
+            shards.deliver(*id, outbox, received).await.map_err(|_| End::ServerStopped)?;
+        }
+    }
+
+    /// The shard of the first key that the connection shows, if it is another. Later keys are the
+    /// exception, and their packets are forwarded.
+    fn better_home(&self, home: usize) -> Option<usize> {
+        let first = self.received.iter().find(|packet| packet.is_encrypted())?;
+        Some(self.shards.owner(first)).filter(|owner| *owner != home && !self.has_moved)
+    }
+
+    /// How long the peer may be silent now.
+    fn allowance(&self) -> Duration {
+        match self.stage {
+            Stage::New => self.patience.first_packet,
+            Stage::Handshake => self.patience.handshake,
+            Stage::Keyed => self.patience.idle,
+        }
+    }
+
+    /// Writes what can be written and reads what there is; ready when something has come of it.
+    fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: &mut Timer,
+        stall: &mut Stall,
+    ) -> Poll<Step> {
+        let phase = self.outbox.poll_take(cx, &mut self.outgoing);
+        let is_flushed = match self.poll_write(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Step::End(End::Link(error))),
+            Poll::Ready(Ok(())) => true,
+            Poll::Pending => false,
+        };
+        if stall.poll(cx, self.link.unsent(), self.patience.stalled).is_ready() {
+            return Poll::Ready(Step::End(End::Stalled));
+        }
+        match phase {
+            Phase::Closing if is_flushed => {
+                return self.link.poll_close(cx).map(|_| Step::End(End::Closed));
+            }
+            Phase::Closing | Phase::Draining => return Poll::Pending,
+            Phase::Open => {}
+        }
+        // A peer that does not take its answers asks no further questions.
+        while self.received.len() < BATCH_MAX && self.outgoing.is_empty() {
+            match self.link.poll_recv(cx) {
+                Poll::Ready(Ok(Inbound::Packet { payload, quick_ack })) => {
+                    self.received.push(Packet { payload, quick_ack });
+                }
+                // Only servers send these two; a client that does is ignored.
+                Poll::Ready(Ok(Inbound::QuickAck(_) | Inbound::Error(_))) => {}
+                Poll::Ready(Err(error)) if self.received.is_empty() => {
+                    return Poll::Ready(Step::End(End::Link(error)));
+                }
+                // The next read says that the link is over; what came before counts.
+                Poll::Ready(Err(_)) | Poll::Pending => break,
+            }
+        }
+        if !self.received.is_empty() {
+            return Poll::Ready(Step::Packets);
+        }
+        timer.poll(cx).map(|()| Step::Silent)
+    }
+
+    /// Hands the link what it has room for; ready once all of it is written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        loop {
+            while self.link.unsent() < UNSENT_MAX
+                && let Some(item) = self.outgoing.pop_front()
+            {
+                self.link.start_send(item)?;
+            }
+            std::task::ready!(self.link.poll_flush(cx))?;
+            if self.outgoing.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Tells the peer why it is not served, and gives it a moment to read that.
+    async fn turn_away(&mut self, error: TransportError) {
+        if self.link.start_send(Outbound::Error(error)).is_ok() {
+            let close = poll_fn(|cx| self.link.poll_close(cx));
+            // The connection ends either way.
+            let _ = tokio::time::timeout(GOODBYE_MAX, close).await;
+        }
+    }
+}
+
+enum Step {
+    Packets,
+    Silent,
+    End(End),
+}
+
+impl Stage {
+    fn after(self, packet: &Packet) -> Self {
+        match self {
+            Self::Keyed => Self::Keyed,
+            _ if packet.is_encrypted() => Self::Keyed,
+            _ => Self::Handshake,
+        }
+    }
+}
+
+/// One timer for a connection's life; made anew only when it has to go off earlier.
+struct Timer(Pin<Box<Sleep>>);
+
+impl Timer {
+    fn new(after: Duration) -> Self {
+        Self(Box::pin(tokio::time::sleep(after)))
+    }
+
+    fn reset(&mut self, after: Duration) {
+        self.0.as_mut().reset((now() + after).into());
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// Watches over bytes that wait for the socket.
+#[derive(Default)]
+struct Stall {
+    unsent: usize,
+    timer: Option<Timer>,
+}
+
+impl Stall {
+    /// Ready when `unsent` bytes have not become fewer for `patience`.
+    fn poll(&mut self, cx: &mut Context<'_>, unsent: usize, patience: Duration) -> Poll<()> {
+        let progress = unsent < self.unsent;
+        self.unsent = unsent;
+        if unsent == 0 {
+            self.timer = None;
+            return Poll::Pending;
+        }
+        let timer = self.timer.get_or_insert_with(|| Timer::new(patience));
+        if progress {
+            timer.reset(patience);
+        }
+        timer.poll(cx)
+    }
+}

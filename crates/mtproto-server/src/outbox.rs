@@ -1,0 +1,148 @@
+//! What a shard has for a connection. The two may live on different threads; the shard never waits.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use mtproto_frame::Outbound;
+
+/// Bytes that may wait for one connection. A peer that reads so slowly loses its connection, not
+/// its messages: those stay in the session's queue until they are acknowledged.
+pub(crate) const OUTBOX_BYTES_MAX: usize = 8 << 20;
+
+#[derive(Default)]
+struct State {
+    items: Vec<Outbound>,
+    bytes: usize,
+    phase: Phase,
+    waker: Option<Waker>,
+}
+
+/// What the connection may still do.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Phase {
+    /// Read and write.
+    #[default]
+    Open,
+    /// Write only: the server drains.
+    Draining,
+    /// Write what is queued, then close.
+    Closing,
+}
+
+/// A bounded queue with one reader, the connection.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+}
+
+impl Outbox {
+    /// Queues `item`. Beyond the bound everything queued is thrown away and the connection closes.
+    pub(crate) fn push(&self, item: Outbound) {
+        let mut state = self.lock();
+        if state.phase == Phase::Closing {
+            return;
+        }
+        state.bytes += len_of(&item);
+        if state.bytes > OUTBOX_BYTES_MAX {
+            state.items.clear();
+            state.phase = Phase::Closing;
+        } else {
+            state.items.push(item);
+        }
+        wake(state);
+    }
+
+    /// Moves on to `phase`; there is no way back.
+    pub(crate) fn advance(&self, phase: Phase) {
+        let mut state = self.lock();
+        if phase > state.phase {
+            state.phase = phase;
+            wake(state);
+        }
+    }
+
+    /// Moves all that is queued to `into` and tells the phase. The task is woken when there is
+    /// more, or the phase is another.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, into: &mut VecDeque<Outbound>) -> Phase {
+        let mut state = self.lock();
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+        state.bytes = 0;
+        into.extend(state.items.drain(..));
+        state.phase
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+fn len_of(item: &Outbound) -> usize {
+    match item {
+        Outbound::Packet { payload, .. } => payload.len(),
+        Outbound::Error(_) | Outbound::QuickAck(_) => size_of::<u32>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn taken(outbox: &Outbox, cx: &mut Context<'_>) -> (usize, Phase) {
+        let mut items = VecDeque::new();
+        let phase = outbox.poll_take(cx, &mut items);
+        (items.len(), phase)
+    }
+
+    #[test]
+    fn a_push_wakes_the_connection_once_and_a_phase_never_goes_back() {
+        let wakes = Arc::new(Count::default());
+        let waker = Arc::clone(&wakes).into();
+        let mut cx = Context::from_waker(&waker);
+        let outbox = Outbox::default();
+        assert_eq!(taken(&outbox, &mut cx), (0, Phase::Open));
+        outbox.push(Outbound::packet(vec![0; 4]));
+        outbox.push(Outbound::packet(vec![0; 4]));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(taken(&outbox, &mut cx), (2, Phase::Open));
+        outbox.advance(Phase::Closing);
+        outbox.advance(Phase::Draining);
+        outbox.push(Outbound::packet(vec![0; 4]));
+        assert_eq!(taken(&outbox, &mut cx), (0, Phase::Closing), "nothing follows a goodbye");
+    }
+
+    #[test]
+    fn a_peer_that_reads_nothing_loses_its_connection_at_the_bound() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let outbox = Outbox::default();
+        let packet = Outbound::packet(vec![0; 1 << 20]);
+        for _ in 0..OUTBOX_BYTES_MAX >> 20 {
+            outbox.push(packet.clone());
+        }
+        outbox.push(Outbound::packet(vec![0; 4]));
+        assert_eq!(taken(&outbox, &mut cx), (0, Phase::Closing));
+    }
+}

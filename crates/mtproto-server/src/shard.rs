@@ -1,0 +1,441 @@
+//! One shard: a thread with a runtime of its own, and the endpoint of every auth key that hashes to
+//! it.
+//!
+//! Connections hand over packets and wake the shard once. It runs after the tasks that were ready
+//! before it, so what arrived together is opened, answered and sealed together.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use mtproto_auth::PLAIN_HEADER_LEN;
+use mtproto_crypto::envelope;
+use mtproto_endpoint::server::{
+    Computed, Output, RequestRef, ServerEndpoint, SessionRef, StoreOutcome, StoreRequest,
+};
+use mtproto_frame::Outbound;
+use mtproto_pack::RpcError;
+use mtproto_session::LinkId;
+use mtproto_store::KeyStore;
+use mtproto_tl::functions::{ReqPq, ReqPqMulti};
+use mtproto_tl::{AuthKeyId, Constructor};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_local;
+use tower_service::Service;
+use tracing::{debug, error, info, trace};
+
+use crate::clock::now;
+use crate::outbox::{Outbox, Phase};
+use crate::pool::HandshakePool;
+use crate::{PushError, Request, SessionHandle};
+
+/// Messages that wait for one shard. A connection that has more waits, and reads no further.
+pub(crate) const MAILBOX_MAX: usize = 1024;
+/// Messages taken in one go.
+const BATCH_MAX: usize = 256;
+
+/// A packet on its way from a connection to a shard.
+#[derive(Debug)]
+pub(crate) struct Packet {
+    pub(crate) payload: BytesMut,
+    pub(crate) quick_ack: bool,
+}
+
+impl Packet {
+    pub(crate) fn is_encrypted(&self) -> bool {
+        envelope::key_id(&self.payload).is_some_and(|id| id != 0)
+    }
+
+    /// Whether it asks for a new key exchange.
+    pub(crate) fn begins_exchange(&self) -> bool {
+        let number = self.payload.get(PLAIN_HEADER_LEN..).and_then(|body| body.first_chunk());
+        let number = number.map(|number| u32::from_le_bytes(*number));
+        !self.is_encrypted() && number.is_some_and(|id| [ReqPq::ID, ReqPqMulti::ID].contains(&id))
+    }
+
+    /// Who owns it: of an encrypted packet the auth key decides, of a plain one the client's nonce.
+    fn owner(&self) -> u64 {
+        match envelope::key_id(&self.payload) {
+            Some(0) => nonce_of(&self.payload),
+            Some(id) => id,
+            None => 0,
+        }
+    }
+}
+
+/// The first half of the client's nonce, which every query of an exchange has behind its number.
+fn nonce_of(payload: &[u8]) -> u64 {
+    let nonce = payload.get(PLAIN_HEADER_LEN + 4..).and_then(|rest| rest.first_chunk());
+    nonce.map_or(0, |half| u64::from_le_bytes(*half))
+}
+
+/// What a shard is told.
+pub(crate) enum ToShard {
+    /// Run this connection here.
+    Accept(Box<dyn FnOnce() + Send>),
+    /// A connection is about to send its first packets to this shard.
+    Attach(LinkId, Arc<Outbox>),
+    /// The connection is gone.
+    Detach(LinkId),
+    /// Answer what is being worked on, say goodbye and stop, at this moment at the latest.
+    Drain(Instant),
+    /// Another shard has seen this key destroyed.
+    ForgetKey(AuthKeyId),
+    /// Packets, in the order received.
+    Packets(LinkId, Vec<Packet>),
+    /// Send an object to a session.
+    Push(SessionRef, Bytes, oneshot::Sender<Result<(), PushError>>),
+    /// Another shard has seen another key bound in place of this one.
+    UnbindKey(AuthKeyId),
+}
+
+/// The way to every shard, and the memory of one holder which of them it has met.
+#[derive(Clone)]
+pub(crate) struct Shards {
+    mailboxes: Arc<[mpsc::Sender<ToShard>]>,
+    met: Vec<usize>,
+}
+
+/// The server has stopped.
+#[derive(Debug)]
+pub(crate) struct Stopped;
+
+impl Shards {
+    pub(crate) fn new(mailboxes: Vec<mpsc::Sender<ToShard>>) -> Self {
+        Self { mailboxes: mailboxes.into(), met: Vec::new() }
+    }
+
+    /// The shard that a packet belongs to.
+    pub(crate) fn owner(&self, packet: &Packet) -> usize {
+        self.index(packet.owner())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// Hands `batch` to the shards that own its packets, and leaves it empty.
+    pub(crate) async fn deliver(
+        &mut self,
+        link: LinkId,
+        outbox: &Arc<Outbox>,
+        batch: &mut Vec<Packet>,
+    ) -> Result<(), Stopped> {
+        let mut packets = std::mem::take(batch).into_iter().peekable();
+        while let Some(first) = packets.next() {
+            let shard = self.owner(&first);
+            let mut run = vec![first];
+            while let Some(next) = packets.next_if(|next| self.owner(next) == shard) {
+                run.push(next);
+            }
+            if !self.met.contains(&shard) {
+                self.met.push(shard);
+                self.send(shard, ToShard::Attach(link, Arc::clone(outbox))).await?;
+            }
+            self.send(shard, ToShard::Packets(link, run)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells every shard that has met the link that it is gone.
+    pub(crate) async fn forget_link(&self, link: LinkId) {
+        for shard in &self.met {
+            // A shard that has stopped has forgotten it already.
+            let _ = self.send(*shard, ToShard::Detach(link)).await;
+        }
+    }
+
+    pub(crate) async fn push(&self, session: SessionRef, object: Bytes) -> Result<(), PushError> {
+        let (done, outcome) = oneshot::channel();
+        let message = ToShard::Push(session, object, done);
+        self.send(self.index(session.key.0), message).await.map_err(|_| PushError::Stopped)?;
+        outcome.await.unwrap_or(Err(PushError::Stopped))
+    }
+
+    pub(crate) async fn broadcast(&self, message: impl Fn() -> ToShard) {
+        for shard in 0..self.mailboxes.len() {
+            let _ = self.send(shard, message()).await;
+        }
+    }
+
+    pub(crate) async fn send(&self, shard: usize, message: ToShard) -> Result<(), Stopped> {
+        let mailbox = self.mailboxes.get(shard).ok_or(Stopped)?;
+        mailbox.send(message).await.map_err(|_| Stopped)
+    }
+
+    /// Stops every shard where it stands. It may be called where nothing can be awaited.
+    pub(crate) fn stop_now(&self) {
+        for mailbox in self.mailboxes.iter() {
+            if let Err(TrySendError::Full(stop)) = mailbox.try_send(ToShard::Drain(now())) {
+                let mailbox = mailbox.clone();
+                std::thread::spawn(move || mailbox.blocking_send(stop));
+            }
+        }
+    }
+
+    fn index(&self, owner: u64) -> usize {
+        let shards = self.mailboxes.len() as u64;
+        usize::try_from(owner % shards.max(1)).unwrap_or(0)
+    }
+}
+
+/// What comes back from a task of this shard.
+enum Outcome {
+    Answer(RequestRef, Result<Bytes, RpcError>),
+    Stored(StoreOutcome),
+}
+
+/// Everything one shard owns.
+pub(crate) struct Shard<S> {
+    endpoint: ServerEndpoint,
+    service: S,
+    store: Arc<dyn KeyStore>,
+    pool: HandshakePool,
+    shards: Shards,
+    links: HashMap<LinkId, Arc<Outbox>>,
+    // Unbounded, but never hold more than is in flight: each message ends a task counted there.
+    outcomes: mpsc::UnboundedSender<Outcome>,
+    computed: mpsc::UnboundedSender<Computed>,
+    in_flight: usize,
+    drain_until: Option<Instant>,
+}
+
+impl<S> Shard<S>
+where
+    S: Service<Request, Response = Bytes, Error = RpcError> + Clone + 'static,
+    S::Future: 'static,
+{
+    pub(crate) async fn run(
+        endpoint: ServerEndpoint,
+        service: S,
+        store: Arc<dyn KeyStore>,
+        pool: HandshakePool,
+        shards: Shards,
+        mut mailbox: mpsc::Receiver<ToShard>,
+    ) {
+        let (outcomes, mut outcomes_in) = mpsc::unbounded_channel();
+        let (computed, mut computed_in) = mpsc::unbounded_channel();
+        let links = HashMap::new();
+        let mut shard = Self {
+            endpoint,
+            service,
+            store,
+            pool,
+            shards,
+            links,
+            outcomes,
+            computed,
+            in_flight: 0,
+            drain_until: None,
+        };
+        let mut messages = Vec::with_capacity(BATCH_MAX);
+        let sleep = tokio::time::sleep_until(now().into());
+        tokio::pin!(sleep);
+        loop {
+            let deadline = shard.drain();
+            if shard.is_done() {
+                return;
+            }
+            if let Some(deadline) = deadline {
+                sleep.as_mut().reset(deadline.into());
+            }
+            tokio::select! {
+                _ = mailbox.recv_many(&mut messages, BATCH_MAX) => {
+                    let now = now();
+                    for message in messages.drain(..) {
+                        shard.handle(message, now);
+                    }
+                }
+                Some(outcome) = outcomes_in.recv() => {
+                    let now = now();
+                    shard.finish(outcome, now);
+                    while let Ok(outcome) = outcomes_in.try_recv() {
+                        shard.finish(outcome, now);
+                    }
+                }
+                Some(done) = computed_in.recv() => {
+                    shard.in_flight -= 1;
+                    shard.endpoint.computed(done, now());
+                }
+                () = &mut sleep, if deadline.is_some() => shard.endpoint.handle_timeout(now()),
+            }
+        }
+    }
+
+    fn handle(&mut self, message: ToShard, now: Instant) {
+        match message {
+            ToShard::Accept(start) => {
+                if self.drain_until.is_none() {
+                    start();
+                }
+            }
+            ToShard::Attach(link, outbox) => {
+                if self.drain_until.is_some() {
+                    outbox.advance(Phase::Draining);
+                }
+                self.links.insert(link, outbox);
+                self.endpoint.link_opened(link, now);
+            }
+            ToShard::Detach(link) => {
+                self.links.remove(&link);
+                self.endpoint.link_lost(link, now);
+            }
+            ToShard::Drain(until) => {
+                self.drain_until = Some(until);
+                self.links.values().for_each(|outbox| outbox.advance(Phase::Draining));
+            }
+            ToShard::ForgetKey(key) => self.endpoint.forget_key(key, now),
+            ToShard::Packets(link, packets) => {
+                for Packet { payload, quick_ack } in packets {
+                    self.endpoint.handle_packet(link, payload, quick_ack, now);
+                }
+            }
+            ToShard::Push(session, object, done) => {
+                // Whoever pushed may have stopped waiting for the outcome.
+                let _ = done.send(self.endpoint.push(session, object, now).map_err(Into::into));
+            }
+            ToShard::UnbindKey(key) => self.endpoint.unbind_key(key),
+        }
+    }
+
+    fn finish(&mut self, outcome: Outcome, now: Instant) {
+        self.in_flight -= 1;
+        match outcome {
+            Outcome::Answer(request, answer) => self.endpoint.answer(request, answer, now),
+            Outcome::Stored(outcome) => self.endpoint.stored(outcome, now),
+        }
+    }
+
+    /// Carries out what the endpoint wants, until it has to wait; returns until when.
+    fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.endpoint.poll_output() {
+                Output::Close { link, reason } => {
+                    debug!(link = link.0, %reason, "closing");
+                    if let Some(outbox) = self.links.get(&link) {
+                        outbox.advance(Phase::Closing);
+                    }
+                }
+                Output::Compute(job) => match self.pool.submit(job, self.computed.clone()) {
+                    Ok(()) => self.in_flight += 1,
+                    Err(job) => self.endpoint.refused(*job, now()),
+                },
+                Output::Event(event) => self.observe(event),
+                Output::Request(request) => self.call(request),
+                Output::Send { link, item } => self.write(link, item),
+                Output::Store(request) => self.ask_store(request),
+                Output::Wait(deadline) => return self.deadline(deadline),
+            }
+        }
+    }
+
+    fn write(&self, link: LinkId, item: Outbound) {
+        trace!(link = link.0, ?item, "sent");
+        if let Some(outbox) = self.links.get(&link) {
+            outbox.push(item);
+        }
+    }
+
+    fn observe(&self, event: mtproto_endpoint::server::Event) {
+        use mtproto_endpoint::server::Event;
+        match event {
+            Event::KeyCreated(key) => {
+                metrics::counter!("mtproto_keys_created_total").increment(1);
+                info!(%key, "key created");
+            }
+            Event::KeyDestroyed(key) => {
+                info!(%key, "key destroyed");
+                self.tell_all(move || ToShard::ForgetKey(key));
+            }
+            Event::KeyUnbound(key) => {
+                debug!(%key, "another temporary key took its place");
+                self.tell_all(move || ToShard::UnbindKey(key));
+            }
+            Event::SessionOpened(session) => {
+                metrics::gauge!("mtproto_sessions").increment(1);
+                debug!(key = %session.key, session = %session.session, "session opened");
+            }
+            Event::SessionClosed(session) => {
+                metrics::gauge!("mtproto_sessions").decrement(1);
+                debug!(key = %session.key, session = %session.session, "session closed");
+            }
+            event => debug!(?event),
+        }
+    }
+
+    /// Tells every shard, this one included.
+    fn tell_all(&self, message: impl Fn() -> ToShard + 'static) {
+        let shards = self.shards.clone();
+        spawn_local(async move { shards.broadcast(message).await });
+    }
+
+    /// Calls the application. What is ready at once is answered in this very drain.
+    fn call(&mut self, request: mtproto_endpoint::server::Request) {
+        metrics::counter!("mtproto_requests_total").increment(1);
+        let id = request.id;
+        trace!(session = %id.session.session, msg_id = %id.msg_id, "request");
+        let session = SessionHandle::new(id.session, self.shards.clone());
+        let request = Request::new(session, request);
+        let mut future = Guarded(Box::pin(respond(self.service.clone(), request)));
+        match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => self.endpoint.answer(id, answer, now()),
+            Poll::Pending => self.spawn(async move { Outcome::Answer(id, future.await) }),
+        }
+    }
+
+    fn ask_store(&mut self, request: StoreRequest) {
+        let store = Arc::clone(&self.store);
+        self.spawn(async move { Outcome::Stored(request.carry_out(&*store).await) });
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = Outcome> + 'static) {
+        self.in_flight += 1;
+        let outcomes = self.outcomes.clone();
+        spawn_local(async move {
+            // The shard may have stopped at its drain deadline.
+            let _ = outcomes.send(task.await);
+        });
+    }
+
+    /// Says goodbye once nothing is in flight any more.
+    fn deadline(&self, deadline: Option<Instant>) -> Option<Instant> {
+        let Some(until) = self.drain_until else { return deadline };
+        if self.in_flight == 0 {
+            self.links.values().for_each(|outbox| outbox.advance(Phase::Closing));
+        }
+        Some(deadline.map_or(until, |deadline| deadline.min(until)))
+    }
+
+    fn is_done(&self) -> bool {
+        self.drain_until
+            .is_some_and(|until| (self.in_flight == 0 && self.links.is_empty()) || now() >= until)
+    }
+}
+
+async fn respond<S>(mut service: S, request: Request) -> Result<Bytes, RpcError>
+where
+    S: Service<Request, Response = Bytes, Error = RpcError>,
+{
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}
+
+/// A handler whose panic costs its own query only.
+struct Guarded<F>(Pin<Box<F>>);
+
+impl<F: Future<Output = Result<Bytes, RpcError>>> Future for Guarded<F> {
+    type Output = Result<Bytes, RpcError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // The future is not polled again after a panic, so no broken state of it is seen.
+        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))).unwrap_or_else(|_| {
+            error!("a handler panicked");
+            Poll::Ready(Err(RpcError::new(500, "INTERNAL")))
+        })
+    }
+}
