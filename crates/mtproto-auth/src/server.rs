@@ -75,14 +75,14 @@ impl Exchange {
         Ok((Self::WaitDhParams(state), answer))
     }
 
-    /// The answer that was given to this very query before. Cheap.
-    // req: S111
+    /// What was asked and answered so far. A clone of it can repeat answers while the exchange
+    /// itself is away, being computed.
     #[must_use]
-    pub fn repeated(&self, query: &Query) -> Option<Bytes> {
+    pub fn answers(&self) -> &Answers {
         match self {
-            Self::WaitDhParams(state) => state.answers.given_to(query),
-            Self::WaitClientDh(state) => state.answers.given_to(query),
-            Self::Finished(state) => state.answers.given_to(query),
+            Self::WaitDhParams(state) => &state.answers,
+            Self::WaitClientDh(state) => &state.answers,
+            Self::Finished(state) => &state.answers,
         }
     }
 
@@ -97,7 +97,7 @@ impl Exchange {
         server_time: u32,
         random: &mut dyn SecureRandom,
     ) -> Result<Step, Fault> {
-        if let Some(answer) = self.repeated(query) {
+        if let Some(answer) = self.answers().given_to(query) {
             return Ok(Step::Answer(self, answer));
         }
         match self {
@@ -316,17 +316,20 @@ pub struct Finished {
 
 /// What was asked and answered in one exchange, a kilobyte or so at most.
 #[derive(Clone, Default)]
-pub(crate) struct Answers(pub(crate) Vec<(QueryDigest, Bytes)>);
+pub struct Answers(pub(crate) Vec<(QueryDigest, Bytes)>);
 
 impl Answers {
+    /// The answer that was given to this very query before. Cheap.
+    // req: S111
+    #[must_use]
+    pub fn given_to(&self, query: &Query) -> Option<Bytes> {
+        self.0.iter().find(|(digest, _)| *digest == query.digest).map(|(_, answer)| answer.clone())
+    }
+
     fn record(&mut self, query: QueryDigest, answer: Bytes) -> Bytes {
         self.0.push((query, answer.clone()));
         debug_assert!(self.0.len() <= ANSWERS_MAX, "retries are bounded");
         answer
-    }
-
-    fn given_to(&self, query: &Query) -> Option<Bytes> {
-        self.0.iter().find(|(digest, _)| *digest == query.digest).map(|(_, answer)| answer.clone())
     }
 }
 
