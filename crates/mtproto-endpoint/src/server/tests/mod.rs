@@ -1,1 +1,1 @@
-
+//! Conversations with the server endpoint, in virtual time.
