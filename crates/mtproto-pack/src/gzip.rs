@@ -65,11 +65,12 @@ pub fn pack(object: &[u8]) -> Option<Bytes> {
     (out.len() <= saved_len_max(object.len())).then(|| out.into())
 }
 
-/// Opens a boxed `gzip_packed` of at most `len_max` bytes, in gzip or in zlib format. Filler behind it
-/// is ignored. The memory used grows with what comes out, never with what a header claims.
+/// Opens a boxed `gzip_packed` of at most `len_max` bytes, in gzip or in zlib format. Filler behind
+/// it is ignored. The memory used grows with what comes out, never with what a header claims.
 ///
 /// # Errors
-/// `TooLarge` as soon as more than `len_max` bytes have come out; `Nested`, `Malformed`, `Undecodable`.
+/// `TooLarge` as soon as more than `len_max` bytes have come out; `Nested`, `Malformed`,
+/// `Undecodable`.
 // req: S53, S54, S55
 pub fn unpack(object: &[u8], len_max: usize) -> Result<Bytes, GzipError> {
     let mut input = Reader::new(object);
@@ -79,7 +80,8 @@ pub fn unpack(object: &[u8], len_max: usize) -> Result<Bytes, GzipError> {
     }
     let packed = input.byte_slice()?;
     let inflated = match packed {
-        // The two magic bytes of RFC 1952; what lacks them can only be RFC 1950, which mtcute sends.
+        // The two magic bytes of RFC 1952; what lacks them can only be RFC 1950, which mtcute
+        // sends.
         [0x1f, 0x8b, ..] => inflate(GzDecoder::new(packed), len_max)?,
         _ => inflate(ZlibDecoder::new(packed), len_max)?,
     };
@@ -89,8 +91,8 @@ pub fn unpack(object: &[u8], len_max: usize) -> Result<Bytes, GzipError> {
     Ok(inflated)
 }
 
-// While one answer is packed, the other sessions of its thread wait. On schemas and source text this level
-// takes about half the time of zlib's own middle, six, and leaves a twelfth more.
+// While one answer is packed, the other sessions of its thread wait. On schemas and source text
+// this level takes about half the time of zlib's own middle, six, and leaves a twelfth more.
 const LEVEL: Compression = Compression::new(3);
 
 // From here on a piece of the middle is tried first, so that a photograph costs little.

@@ -1,8 +1,8 @@
 //! What stands inside an encrypted message: containers, gzip, `rpc_result`, and the API's wrappers.
 //!
-//! One way in, [`flatten`]: it opens containers, copies and gzip in a loop, all of a packet or nothing
-//! of it, within [`Limits`]. One way out, [`write_container`] and [`gzip::pack`]. Nothing here keeps
-//! state; bodies share the memory of the packet they came in.
+//! One way in, [`flatten`]: it opens containers, copies and gzip in a loop, all of a packet or
+//! nothing of it, within [`Limits`]. One way out, [`write_container`] and [`gzip::pack`]. Nothing
+//! here keeps state; bodies share the memory of the packet they came in.
 
 #![cfg_attr(
     not(test),

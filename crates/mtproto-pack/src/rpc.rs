@@ -24,7 +24,8 @@ const RPC_ANSWER_DROPPED_ID: u32 = 0xa43a_d8b7;
 pub struct RpcResult {
     /// The message that carried the query.
     pub req_msg_id: MsgId,
-    /// A boxed object: the answer, an error, the answer to `rpc_drop_answer`, or one of these packed.
+    /// A boxed object: the answer, an error, the answer to `rpc_drop_answer`, or one of these
+    /// packed.
     pub result: Bytes,
 }
 
@@ -113,7 +114,8 @@ impl std::error::Error for RpcError {}
 pub enum DropAnswer {
     /// `rpc_answer_unknown`: nothing is remembered of it.
     Unknown,
-    /// `rpc_answer_dropped_running`: it is still being carried out, and its answer is this object too.
+    /// `rpc_answer_dropped_running`: it is still being carried out, and its answer is this object
+    /// too.
     DroppedRunning,
     /// `rpc_answer_dropped`: its answer was waiting, and is thrown away.
     Dropped {

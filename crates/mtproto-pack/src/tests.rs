@@ -302,7 +302,8 @@ proptest! {
     ) {
         let messages: Vec<_> = bodies
             .iter()
-            .map(|words| message(4, words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>()))
+            .map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Bytes>())
+            .map(|body| message(4, body))
             .collect();
         prop_assert_eq!(read_container(&container(8, &messages).body), Ok(messages));
     }

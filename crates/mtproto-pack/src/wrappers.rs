@@ -69,8 +69,8 @@ impl From<GzipError> for WrapperError {
     }
 }
 
-/// Takes off `invokeWithLayer`, `initConnection`, `invokeWithoutUpdates`, `invokeAfterMsg(s)` and gzip,
-/// in whatever order they come. A query without any is shared, not copied.
+/// Takes off `invokeWithLayer`, `initConnection`, `invokeWithoutUpdates`, `invokeAfterMsg(s)` and
+/// gzip, in whatever order they come. A query without any is shared, not copied.
 ///
 /// # Errors
 /// The first fault found. `inflated_max` bounds what comes out of gzip, in bytes.

@@ -35,7 +35,8 @@ impl AckQueue {
         self.owe_by(id, now + delay);
     }
 
-    /// Records that `id` must be acknowledged with the next drain: the peer asks by repeating itself.
+    /// Records that `id` must be acknowledged with the next drain: the peer asks by repeating
+    /// itself.
     pub fn owe_at_once(&mut self, id: MsgId, now: Instant) {
         if self.owed.contains(&id) {
             self.due = Some(now);

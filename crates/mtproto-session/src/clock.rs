@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use mtproto_tl::ServerTime;
 
-/// What time it is on the server, for any `now`. A server makes one at start; a client begins with the
-/// key exchange's and corrects it by what the server sends.
+/// What time it is on the server, for any `now`. A server makes one at start; a client begins with
+/// the key exchange's and corrects it by what the server sends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ServerClock {
     at: Instant,

@@ -30,7 +30,8 @@ impl MsgIds {
     }
 }
 
-/// Issues seqnos: twice the number of content-related messages so far, plus one for another of them.
+/// Issues seqnos: twice the number of content-related messages so far, plus one for another of
+/// them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seqnos {
     content_related: u32,
@@ -61,7 +62,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_grow_and_keep_their_low_bits(steps in proptest::collection::vec((0_u64..1 << 40, 0_usize..3), 1..100)) {
+        fn ids_grow_and_keep_their_low_bits(
+            steps in proptest::collection::vec((0_u64..1 << 40, 0_usize..3), 1..100),
+        ) {
             let mut ids = MsgIds::default();
             let mut last = MsgId::default();
             for (nanos, author) in steps {

@@ -128,8 +128,8 @@ impl Inbox {
         }
     }
 
-    /// Says from now on that nothing is known of `id`: its answer is lost, so it is no use to know that
-    /// it was received. It is still a duplicate when it comes again.
+    /// Says from now on that nothing is known of `id`: its answer is lost, so it is no use to know
+    /// that it was received. It is still a duplicate when it comes again.
     pub fn forget(&mut self, id: MsgId) {
         if let Some(seen) = self.find_mut(id) {
             seen.state = MsgState::UNKNOWN;

@@ -73,8 +73,8 @@ impl Packet {
         message
     }
 
-    /// Makes it a container even of one: a message that was sent before, or is old, gets an id that is
-    /// fresh around it.
+    /// Makes it a container even of one: a message that was sent before, or is old, gets an id that
+    /// is fresh around it.
     pub(crate) fn wrap(&mut self) {
         self.wrap = true;
     }
@@ -83,8 +83,8 @@ impl Packet {
         self.messages.is_empty()
     }
 
-    /// What goes into the envelope; `None` if nothing was added. The container is the last to get an
-    /// id, so its content is below it.
+    /// What goes into the envelope; `None` if nothing was added. The container is the last to get
+    /// an id, so its content is below it.
     // req: S42, S43
     pub(crate) fn finish(
         mut self,

@@ -1,12 +1,13 @@
 //! Conversations as text, in one notation for tests, traces and the command line.
 //!
-//! Each message is a line: its name, its label, its seqno, what it says. Ids get labels in the order in
-//! which they appear, `c1` for the client's first message and `s1` for the server's; salts get letters.
-//! What a container holds follows it, indented.
+//! Each message is a line: its name, its label, its seqno, what it says. Ids get labels in the
+//! order in which they appear, `c1` for the client's first message and `s1` for the server's; salts
+//! get letters. What a container holds follows it, indented.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use mtproto_pack::{
     CONTAINER_ID, DropAnswer, GZIP_PACKED_ID, INFLATED_MAX, Message, RPC_RESULT_ID, RpcAnswer,
     RpcResult, object_id, read_container,
@@ -79,7 +80,7 @@ impl Transcript {
 
     fn message(&mut self, message: &Message) -> String {
         let label = self.id(message.id);
-        let (name, says) = match self.describe(message) {
+        let (name, says) = match self.describe(&message.body) {
             Ok(named) => named,
             Err(error) => ("malformed".to_owned(), error.to_string()),
         };
@@ -91,11 +92,61 @@ impl Transcript {
         line
     }
 
-    fn describe(&mut self, message: &Message) -> Result<(String, String), DecodeError> {
-        let body = &message.body;
+    fn describe(&mut self, body: &Bytes) -> Result<(String, String), DecodeError> {
+        let known = match self.describe_query(body)? {
+            Some(known) => Some(known),
+            None => match self.describe_answer(body)? {
+                Some(known) => Some(known),
+                None => self.describe_bookkeeping(body)?,
+            },
+        };
+        Ok(match known {
+            Some((name, says)) => (name.to_owned(), says),
+            None => (format!("{:08x}", object_id(body)), format!("bytes={}", body.len())),
+        })
+    }
+
+    /// What a client asks, apart from queries of an API.
+    fn describe_query(
+        &mut self,
+        body: &Bytes,
+    ) -> Result<Option<(&'static str, String)>, DecodeError> {
         let mut input = Reader::shared(body);
         let input = &mut input;
-        let (name, says) = match message.object_id() {
+        Ok(Some(match object_id(body) {
+            DestroyAuthKey::ID => ("destroy_auth_key", String::new()),
+            DestroySession::ID => {
+                ("destroy_session", DestroySession::decode(input)?.session_id.to_string())
+            }
+            GetFutureSalts::ID => {
+                ("get_future_salts", format!("num={}", GetFutureSalts::decode(input)?.num))
+            }
+            HttpWait::ID => {
+                let HttpWait { max_delay, wait_after, max_wait } = HttpWait::decode(input)?;
+                ("http_wait", format!("{max_delay} {wait_after} {max_wait}"))
+            }
+            Ping::ID => ("ping", format!("ping_id={}", Ping::decode(input)?.ping_id)),
+            PingDelayDisconnect::ID => {
+                let ping = PingDelayDisconnect::decode(input)?;
+                let (id, delay) = (ping.ping_id, ping.disconnect_delay);
+                ("ping_delay_disconnect", format!("ping_id={id} delay={delay}"))
+            }
+            RpcDropAnswer::ID => {
+                let request = RpcDropAnswer::decode(input)?.req_msg_id;
+                ("rpc_drop_answer", self.id(request))
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// What a server answers and announces.
+    fn describe_answer(
+        &mut self,
+        body: &Bytes,
+    ) -> Result<Option<(&'static str, String)>, DecodeError> {
+        let mut input = Reader::shared(body);
+        let input = &mut input;
+        Ok(Some(match object_id(body) {
             BadMsgNotification::ID => {
                 let bad = BadMsgNotification::decode(input)?;
                 let id = self.id(bad.bad_msg_id);
@@ -106,13 +157,9 @@ impl Transcript {
                 let (id, salt) = (self.id(bad.bad_msg_id), self.salt(bad.new_server_salt));
                 ("bad_server_salt", format!("to={id} code={} new={salt}", bad.error_code))
             }
-            DestroyAuthKey::ID => ("destroy_auth_key", String::new()),
             DestroyAuthKeyFail::ID => ("destroy_auth_key_fail", String::new()),
             DestroyAuthKeyNone::ID => ("destroy_auth_key_none", String::new()),
             DestroyAuthKeyOk::ID => ("destroy_auth_key_ok", String::new()),
-            DestroySession::ID => {
-                ("destroy_session", DestroySession::decode(input)?.session_id.to_string())
-            }
             DestroySessionNone::ID => {
                 ("destroy_session_none", DestroySessionNone::decode(input)?.session_id.to_string())
             }
@@ -124,14 +171,33 @@ impl Transcript {
                 let id = self.id(salts.req_msg_id);
                 ("future_salts", format!("to={id} count={}", salts.salts.len()))
             }
-            GetFutureSalts::ID => {
-                ("get_future_salts", format!("num={}", GetFutureSalts::decode(input)?.num))
+            NewSessionCreated::ID => {
+                let created = NewSessionCreated::decode(input)?;
+                let (id, salt) = (self.id(created.first_msg_id), self.salt(created.server_salt));
+                ("new_session_created", format!("first={id} salt={salt}"))
             }
+            Pong::ID => {
+                let pong = Pong::decode(input)?;
+                ("pong", format!("to={} ping_id={}", self.id(pong.msg_id), pong.ping_id))
+            }
+            RPC_RESULT_ID => {
+                let result = RpcResult::read(body)?;
+                let id = self.id(result.req_msg_id);
+                ("rpc_result", format!("to={id} {}", self.result(&result)))
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// What either says about messages.
+    fn describe_bookkeeping(
+        &mut self,
+        body: &Bytes,
+    ) -> Result<Option<(&'static str, String)>, DecodeError> {
+        let mut input = Reader::shared(body);
+        let input = &mut input;
+        Ok(Some(match object_id(body) {
             GZIP_PACKED_ID => ("gzip_packed", format!("bytes={}", body.len())),
-            HttpWait::ID => {
-                let HttpWait { max_delay, wait_after, max_wait } = HttpWait::decode(input)?;
-                ("http_wait", format!("{max_delay} {wait_after} {max_wait}"))
-            }
             MsgDetailedInfo::ID => {
                 let info = MsgDetailedInfo::decode(input)?;
                 let (id, answer) = (self.id(info.msg_id), self.id(info.answer_msg_id));
@@ -157,33 +223,8 @@ impl Transcript {
                 ("msgs_state_info", format!("to={id} {}", hex(&states.info)))
             }
             MsgsStateReq::ID => ("msgs_state_req", self.ids(&MsgsStateReq::decode(input)?.msg_ids)),
-            NewSessionCreated::ID => {
-                let created = NewSessionCreated::decode(input)?;
-                let (id, salt) = (self.id(created.first_msg_id), self.salt(created.server_salt));
-                ("new_session_created", format!("first={id} salt={salt}"))
-            }
-            Ping::ID => ("ping", format!("ping_id={}", Ping::decode(input)?.ping_id)),
-            PingDelayDisconnect::ID => {
-                let ping = PingDelayDisconnect::decode(input)?;
-                let (id, delay) = (ping.ping_id, ping.disconnect_delay);
-                ("ping_delay_disconnect", format!("ping_id={id} delay={delay}"))
-            }
-            Pong::ID => {
-                let pong = Pong::decode(input)?;
-                ("pong", format!("to={} ping_id={}", self.id(pong.msg_id), pong.ping_id))
-            }
-            RPC_RESULT_ID => {
-                let result = RpcResult::read(body)?;
-                let id = self.id(result.req_msg_id);
-                ("rpc_result", format!("to={id} {}", self.result(&result)))
-            }
-            RpcDropAnswer::ID => {
-                let request = RpcDropAnswer::decode(input)?.req_msg_id;
-                ("rpc_drop_answer", self.id(request))
-            }
-            id => return Ok((format!("{id:08x}"), format!("bytes={}", body.len()))),
-        };
-        Ok((name.to_owned(), says))
+            _ => return Ok(None),
+        }))
     }
 
     fn result(&mut self, result: &RpcResult) -> String {

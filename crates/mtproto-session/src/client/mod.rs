@@ -1,9 +1,9 @@
 //! The client's side of one session.
 //!
-//! A request stays until it has its one outcome, whatever happens to links. When a link is lost, a short
-//! request goes out again under the same id inside a container, so that a server which has it does not
-//! carry it out twice; for a long one the server is asked first. If our clock or count was too wrong for
-//! the session to go on, another session takes its place without the caller's help.
+//! A request stays until it has its one outcome, whatever happens to links. When a link is lost, a
+//! short request goes out again under the same id inside a container, so that a server which has it
+//! does not carry it out twice; for a long one the server is asked first. If our clock or count was
+//! too wrong for the session to go on, another session takes its place without the caller's help.
 
 mod errands;
 mod inbound;
@@ -33,7 +33,7 @@ pub use output::{
 };
 use pings::Pings;
 pub use pings::{PINGS_MAX, PingConfig};
-pub use receive::{SERVER_ID_FUTURE_MAX, SERVER_ID_PAST_MAX};
+pub use receive::SERVER_ID_PAST_MAX;
 use requests::{Body, Requests};
 pub use requests::{
     IN_FLIGHT_MAX, MakeBody, REFUSALS_MAX, REPEAT_LEN_MAX, REQUEST_BYTES_MAX, REQUEST_LEN_MAX,
@@ -108,8 +108,8 @@ pub struct ClientSession {
 }
 
 impl ClientSession {
-    /// A session that nothing was sent in yet, over no link. `session_id` is random; `clock` shows the
-    /// server's time as far as it is known.
+    /// A session that nothing was sent in yet, over no link. `session_id` is random; `clock` shows
+    /// the server's time as far as it is known.
     #[must_use]
     pub fn new(
         config: ClientSessionConfig,
@@ -141,8 +141,8 @@ impl ClientSession {
         }
     }
 
-    /// Sends a query, one boxed object. It has exactly one outcome, a [`ClientEvent::Answer`], unless it
-    /// is cancelled.
+    /// Sends a query, one boxed object. It has exactly one outcome, a [`ClientEvent::Answer`],
+    /// unless it is cancelled.
     ///
     /// # Errors
     /// `BadObject`, `TooLong`, `QueueFull`.
@@ -170,8 +170,9 @@ impl ClientSession {
         Ok(self.requests.add(Body::Object(object), options))
     }
 
-    /// As [`ClientSession::request`], with an object that depends on the message that carries it: `make`
-    /// gets the message's id and the session's, again whenever either is another. Key binding needs it.
+    /// As [`ClientSession::request`], with an object that depends on the message that carries it:
+    /// `make` gets the message's id and the session's, again whenever either is another. Key
+    /// binding needs it.
     ///
     /// # Errors
     /// `QueueFull`.
@@ -184,8 +185,8 @@ impl ClientSession {
         Ok(self.requests.add(Body::Made(make, Bytes::new()), RequestOptions::default()))
     }
 
-    /// Gives a request up: it will have no outcome, and the server is told to drop the answer. An answer
-    /// that comes nevertheless is acknowledged and thrown away.
+    /// Gives a request up: it will have no outcome, and the server is told to drop the answer. An
+    /// answer that comes nevertheless is acknowledged and thrown away.
     // req: S6
     pub fn cancel(&mut self, request: RequestId, now: Instant) {
         self.now = now;
@@ -194,8 +195,8 @@ impl ClientSession {
         }
     }
 
-    /// Sends a ping, now or with the next link; its outcome is a [`ClientEvent::Pong`]. A ping is lost with
-    /// the link that it was written to.
+    /// Sends a ping, now or with the next link; its outcome is a [`ClientEvent::Pong`]. A ping is
+    /// lost with the link that it was written to.
     // req: S28
     pub fn ping(&mut self, now: Instant) -> PingId {
         self.now = now;
@@ -240,8 +241,8 @@ impl ClientSession {
         self.redo(link, lost);
     }
 
-    /// The packet whose outermost message is `packet` was sealed, and asks for the quick acknowledgement
-    /// `token`. Only for an [`crate::Outgoing`] with `quick_ack`.
+    /// The packet whose outermost message is `packet` was sealed, and asks for the quick
+    /// acknowledgement `token`. Only for an [`crate::Outgoing`] with `quick_ack`.
     // req: S115
     pub fn packet_sealed(&mut self, packet: MsgId, token: u32) {
         let mut requests = self.sent.requests_in(packet);

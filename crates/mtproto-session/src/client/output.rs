@@ -147,6 +147,7 @@ impl std::error::Error for RequestError {}
 pub enum ClientCloseReason {
     /// A ping got no pong in time, nor did anything else come.
     PongTimeout,
-    /// The server refused the same request [`super::REFUSALS_MAX`] times. The request is not given up.
+    /// The server refused the same request [`super::REFUSALS_MAX`] times. The request is not given
+    /// up.
     Refusals,
 }

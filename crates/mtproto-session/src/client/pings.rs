@@ -94,8 +94,8 @@ impl Pings {
         }
     }
 
-    /// The ping to be sent over `link` now, if one is due, and the `disconnect_delay` that it carries
-    /// in seconds.
+    /// The ping to be sent over `link` now, if one is due, and the `disconnect_delay` that it
+    /// carries in seconds.
     pub(super) fn take_due(&mut self, link: LinkId, now: Instant) -> Option<(PingId, Option<i32>)> {
         let (ping, delay) = if self.due.is_some_and(|due| due <= now) {
             self.due = Some(now + self.config.interval);

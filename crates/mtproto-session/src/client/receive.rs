@@ -12,9 +12,6 @@ use crate::{Arrival, Fault, LinkId, MsgState};
 /// How far a server's ids may lie behind its clock, as far as that is known.
 pub const SERVER_ID_PAST_MAX: Duration = Duration::from_secs(300);
 
-/// How far a server's ids may lie before the clock without the clock being called wrong.
-pub const SERVER_ID_FUTURE_MAX: Duration = Duration::from_secs(30);
-
 /// A correction of the clock by less than this is not told.
 const CORRECTION_TOLD_MIN: Duration = Duration::from_secs(1);
 
@@ -28,12 +25,12 @@ struct Received {
 }
 
 impl ClientSession {
-    /// Takes a decrypted packet that came over `link`; `session_id` is the one in its header. A packet of
-    /// a session that this one has replaced is ignored.
+    /// Takes a decrypted packet that came over `link`; `session_id` is the one in its header. A
+    /// packet of a session that this one has replaced is ignored.
     ///
     /// # Errors
-    /// When the packet cannot be the work of a server that keeps the rules: the link must close. Nothing
-    /// of such a packet is applied.
+    /// When the packet cannot be the work of a server that keeps the rules: the link must close.
+    /// Nothing of such a packet is applied.
     pub fn handle_message(
         &mut self,
         link: LinkId,
@@ -49,7 +46,8 @@ impl ClientSession {
         let (is_container, mut messages) = self.read(message)?;
         self.pings.heard(link, now);
         if self.is_too_old(id) {
-            // It may be somebody's recording; what puts a wrong clock right is believed by its content.
+            // It may be somebody's recording; what puts a wrong clock right is believed by its
+            // content.
             messages.retain(|message| message.inbound.is_refusal());
         } else {
             self.learn_time(id);
@@ -91,7 +89,8 @@ impl ClientSession {
     fn accept(&mut self, link: LinkId, message: Received) {
         let Received { id, seqno, copied_by, inbound } = message;
         let arrival = self.inbox.arrival(id);
-        // What is too old to tell may be taken again if it is an answer: those have one outcome anyway.
+        // What is too old to tell may be taken again if it is an answer: those have one outcome
+        // anyway.
         let is_taken = match arrival {
             Arrival::New => true,
             Arrival::Duplicate(_) => false,

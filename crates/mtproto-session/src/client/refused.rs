@@ -8,13 +8,14 @@ use super::{
     ClientCloseReason, ClientEvent, ClientOutput, ClientSession, Gap, RequestError, RequestId,
 };
 use crate::notices::Notices;
+use crate::server::MSG_ID_FUTURE_MAX;
 use crate::{BadMsg, LinkId, MsgIds, Seqnos};
 
 impl ClientSession {
     /// `bad_server_salt`: takes the salt and sends again.
     // req: S15
     pub(super) fn handle_bad_salt(&mut self, link: LinkId, bad_id: MsgId, salt: Salt) {
-        let errands = self.take_sent(bad_id);
+        let mut errands = self.take_sent(bad_id);
         if errands.is_empty() {
             return;
         }
@@ -22,10 +23,17 @@ impl ClientSession {
             self.errands.salts_asked = None;
             self.tell(ClientEvent::SaltsChanged);
         }
+        // A server looks at the salt first. By the time of its message it would refuse our ids next.
+        let latest = self.clock.now(self.now).after(MSG_ID_FUTURE_MAX);
+        if self.ids.last().time() > latest {
+            self.restart();
+            errands = lasting(errands);
+        }
         self.redo(link, errands);
     }
 
-    /// `bad_msg_notification`: puts right what was wrong. `notice` is its own id, which tells the time.
+    /// `bad_msg_notification`: puts right what was wrong. `notice` is its own id, which tells the
+    /// time.
     // req: S14
     pub(super) fn handle_bad_msg(&mut self, link: LinkId, notice: MsgId, bad_id: MsgId, code: i32) {
         let errands = self.take_sent(bad_id);
@@ -80,8 +88,8 @@ impl ClientSession {
         self.tell(ClientEvent::Gap(Gap::SessionReplaced { session_id }));
     }
 
-    /// What the refused message or packet was about. A request that has been sent again since is left
-    /// out: the refusal is not about what is on its way now.
+    /// What the refused message or packet was about. A request that has been sent again since is
+    /// left out: the refusal is not about what is on its way now.
     fn take_sent(&mut self, id: MsgId) -> Vec<Errand> {
         let Some((packet, messages)) = self.sent.take(id) else {
             // A repeated request stands in a packet that its id does not lead to.

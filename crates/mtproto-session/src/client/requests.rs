@@ -23,25 +23,25 @@ pub const REQUEST_LEN_MAX: usize = 1 << 20;
 /// The most requests that the server has not answered yet; further ones wait for their turn.
 pub const IN_FLIGHT_MAX: usize = 1024;
 
-/// How often a request is refused and sent again before its link is given up, so that a server which
-/// refuses everything is asked at the pace of redialing.
+/// How often a request is refused and sent again before its link is given up, so that a server
+/// which refuses everything is asked at the pace of redialing.
 pub const REFUSALS_MAX: u8 = 8;
 
-/// The longest request, in bytes, that is repeated after a link was lost without asking first whether
-/// the server has it.
+/// The longest request, in bytes, that is repeated after a link was lost without asking first
+/// whether the server has it.
 pub const REPEAT_LEN_MAX: usize = 8 << 10;
 
 /// How many of the ids that a request was sent under are remembered.
 pub const REQUEST_MSG_IDS_MAX: usize = 16;
 
-/// How long a request is unanswered before the server is asked for its state, and how long until it is
-/// asked again.
+/// How long a request is unanswered before the server is asked for its state, and how long until it
+/// is asked again.
 pub const STATE_ASK_DELAY: Duration = Duration::from_secs(10);
 /// See [`STATE_ASK_DELAY`].
 pub const STATE_ASK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Makes the body of a request that depends on its own message id, as key binding does. It is called
-/// again whenever the request gets another id.
+/// Makes the body of a request that depends on its own message id, as key binding does. It is
+/// called again whenever the request gets another id.
 pub type MakeBody = Box<dyn FnMut(MsgId, SessionId) -> Bytes + Send>;
 
 /// What a request consists of.
@@ -74,9 +74,9 @@ impl Body {
 
 /// All requests without an outcome.
 ///
-/// An id is kept as long as it can be: a server that has the message drops what comes again under it,
-/// whatever overtook what on the way. Another id is for a server that refused the message, forgot it or
-/// forgot the session.
+/// An id is kept as long as it can be: a server that has the message drops what comes again under
+/// it, whatever overtook what on the way. Another id is for a server that refused the message,
+/// forgot it or forgot the session.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u64,
@@ -155,7 +155,8 @@ impl Requests {
         self.by_msg.get(&id).copied()
     }
 
-    /// The packet that the request stood in last; `None` if it has been sent under another id since.
+    /// The packet that the request stood in last; `None` if it has been sent under another id
+    /// since.
     pub(super) fn packet_of(&self, id: MsgId) -> Option<MsgId> {
         self.sent_as(id).map(|sent| sent.packet)
     }
@@ -171,8 +172,8 @@ impl Requests {
         }
     }
 
-    /// Sends a request again under the same id: inside a container the server drops it if it has it,
-    /// and repeats the answer if it has that.
+    /// Sends a request again under the same id: inside a container the server drops it if it has
+    /// it, and repeats the answer if it has that.
     pub(super) fn repeat(&mut self, id: MsgId) {
         if self.sent_as(id).is_some()
             && let Some(request) = self.find(id)
@@ -196,8 +197,8 @@ impl Requests {
         self.sent_as(id).is_some()
     }
 
-    /// Sends a request again whose packet was refused: under another id, unless the server may have it
-    /// already, from an earlier packet.
+    /// Sends a request again whose packet was refused: under another id, unless the server may have
+    /// it already, from an earlier packet.
     pub(super) fn send_again(&mut self, request: RequestId) {
         let sent = self.entries.get(&request).and_then(|entry| entry.sent.as_ref());
         if sent.is_some_and(|sent| sent.repeated) {
@@ -248,8 +249,8 @@ impl Requests {
         older.map(|(request, _)| *request).collect()
     }
 
-    /// A link is lost: short requests that went over it are repeated. The rest is returned, to be asked
-    /// about.
+    /// A link is lost: short requests that went over it are repeated. The rest is returned, to be
+    /// asked about.
     pub(super) fn link_lost(&mut self, link: LinkId) -> Vec<MsgId> {
         let mut ask = Vec::new();
         for (request, entry) in &self.entries {
@@ -287,7 +288,8 @@ impl Requests {
         Some((request, Message { id: sent.id, seqno: sent.seqno, body }))
     }
 
-    /// The next request to be sent under a new id, with its length; `None` if too many are in flight.
+    /// The next request to be sent under a new id, with its length; `None` if too many are in
+    /// flight.
     pub(super) fn next_waiting(&self) -> Option<(RequestId, usize)> {
         if self.entries.len() - self.waiting.len() >= IN_FLIGHT_MAX {
             return None;

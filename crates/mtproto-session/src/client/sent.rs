@@ -14,7 +14,8 @@ pub const SENT_PACKETS_MAX: usize = 4096;
 /// How long a packet is remembered.
 pub const SENT_AGE_MAX: Duration = Duration::from_secs(600);
 
-/// How far back what went over a lost link may not have arrived: longer than a dead link goes unnoticed.
+/// How far back what went over a lost link may not have arrived: longer than a dead link goes
+/// unnoticed.
 pub const LOST_AGE_MAX: Duration = Duration::from_secs(90);
 
 /// What one message was about.
@@ -73,8 +74,8 @@ impl SentLog {
         }
     }
 
-    /// Takes what the message `id` was about, with the packet that it stood in; everything in it if it
-    /// was a packet of several. `None` if no such message was sent recently.
+    /// Takes what the message `id` was about, with the packet that it stood in; everything in it if
+    /// it was a packet of several. `None` if no such message was sent recently.
     pub(super) fn take(&mut self, id: MsgId) -> Option<(MsgId, Vec<(MsgId, Errand)>)> {
         if let Some(packet) = self.packets.remove(&id) {
             return Some((id, packet.messages));
@@ -86,8 +87,8 @@ impl SentLog {
         Some((*outer, vec![packet.messages.swap_remove(index)]))
     }
 
-    /// What went over a lost link lately, requests aside: acknowledgements, and errands that have no
-    /// other way of being noticed as lost.
+    /// What went over a lost link lately, requests aside: acknowledgements, and errands that have
+    /// no other way of being noticed as lost.
     pub(super) fn lost_with(&self, link: LinkId, now: Instant) -> Vec<Errand> {
         let is_lost = |packet: &&Packet| {
             packet.link == link && now.saturating_duration_since(packet.sent) <= LOST_AGE_MAX

@@ -165,8 +165,8 @@ impl ClientSession {
         }
     }
 
-    /// The server has a message of ours. If it has the answer and we do not, repeating the query makes
-    /// it send the answer again.
+    /// The server has a message of ours. If it has the answer and we do not, repeating the query
+    /// makes it send the answer again.
     fn learn_received(&mut self, id: MsgId, state: MsgState) {
         self.requests.acknowledged(id);
         if state.has(MsgState::ANSWERED) {

@@ -7,7 +7,8 @@ use mtproto_tl::{Salt, ServerTime, types};
 /// The most salts that are kept; the furthest ahead are left out.
 pub const SALTS_MAX: usize = 64;
 
-/// The salts of an auth key with their validity, ascending. They outlive sessions: a store keeps them.
+/// The salts of an auth key with their validity, ascending. They outlive sessions: a store keeps
+/// them.
 // req: S22
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Salts {
@@ -49,7 +50,8 @@ impl Salts {
         }
     }
 
-    /// Takes the salt that the server named at `time`. Returns whether it is another than the current.
+    /// Takes the salt that the server named at `time`. Returns whether it is another than the
+    /// current.
     // req: S15
     pub fn adopt(&mut self, salt: Salt, time: ServerTime) -> bool {
         if self.current(time) == salt {
@@ -65,7 +67,8 @@ impl Salts {
         true
     }
 
-    /// Takes the list of a `future_salts`; what is out of order or beyond [`SALTS_MAX`] is left out.
+    /// Takes the list of a `future_salts`; what is out of order or beyond [`SALTS_MAX`] is left
+    /// out.
     pub fn install(&mut self, mut list: Vec<types::FutureSalt>) {
         list.retain(|salt| word(salt.valid_since) < word(salt.valid_until));
         list.sort_by_key(|salt| word(salt.valid_since));

@@ -21,7 +21,8 @@ pub struct SaltSecret {
 }
 
 impl SaltSecret {
-    /// The secret of a server, made once and kept in its store, with salts that last [`SALT_PERIOD`].
+    /// The secret of a server, made once and kept in its store, with salts that last
+    /// [`SALT_PERIOD`].
     #[must_use]
     pub fn new(secret: [u8; 32]) -> Self {
         Self::with_period(secret, SALT_PERIOD)
@@ -79,8 +80,8 @@ impl SaltSchedule {
         self.current
     }
 
-    /// Whether a message that arrives at `time` may have `salt`: it is the current one or, within its
-    /// grace time of another period, the one before.
+    /// Whether a message that arrives at `time` may have `salt`: it is the current one or, within
+    /// its grace time of another period, the one before.
     // req: S15
     pub fn accepts(&mut self, salt: Salt, time: ServerTime) -> bool {
         self.turn_to(self.epoch_at(time));

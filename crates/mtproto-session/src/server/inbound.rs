@@ -13,8 +13,8 @@ use mtproto_tl::{Constructor, Decode, DecodeError, MsgId, Reader, SessionId};
 
 use crate::IDS_MAX;
 
-/// A message of a client, understood. Ids of the client's own messages and ids of ours look alike: what
-/// is not known is ignored.
+/// A message of a client, understood. Ids of the client's own messages and ids of ours look alike:
+/// what is not known is ignored.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Inbound {
     /// `msgs_ack`.
@@ -32,7 +32,8 @@ pub(super) enum Inbound {
     },
     /// `http_wait`.
     HttpWait,
-    /// `bad_msg_notification`, `msgs_state_info` and `pong`: a server of ours asks for none of them.
+    /// `bad_msg_notification`, `msgs_state_info` and `pong`: a server of ours asks for none of
+    /// them.
     Ignored,
     /// `ping` and `ping_delay_disconnect`.
     Ping {

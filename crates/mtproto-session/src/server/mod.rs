@@ -1,9 +1,9 @@
 //! The server's side of one session.
 //!
-//! Packets come in through [`ServerSession::handle_message`]; what they ask of the application and of
-//! the auth key comes out as [`ServerOutput`], and so do the packets that answer them. A link joins the
-//! session with its first message that is not a duplicate, so a packet that was recorded and sent again
-//! by somebody else never draws the answers to itself.
+//! Packets come in through [`ServerSession::handle_message`]; what they ask of the application and
+//! of the auth key comes out as [`ServerOutput`], and so do the packets that answer them. A link
+//! joins the session with its first message that is not a duplicate, so a packet that was recorded
+//! and sent again by somebody else never draws the answers to itself.
 
 mod checks;
 mod inbound;
@@ -50,8 +50,8 @@ pub const SERVER_ACK_DELAY: Duration = Duration::from_millis(1500);
 /// What a server tolerates.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Strictness {
-    /// What living clients are known to do wrong: seqnos of the wrong parity or order, and `http_wait`
-    /// where there is no HTTP.
+    /// What living clients are known to do wrong: seqnos of the wrong parity or order, and
+    /// `http_wait` where there is no HTTP.
     #[default]
     Lenient,
     /// Nothing.
@@ -136,11 +136,12 @@ impl ServerSession {
         }
     }
 
-    /// Sends an object that answers nothing, such as an update, and keeps it until it is acknowledged.
+    /// Sends an object that answers nothing, such as an update, and keeps it until it is
+    /// acknowledged.
     ///
     /// # Errors
-    /// `QueueFull` if the queue is full of messages that have not been sent even once; `TooLong` if it
-    /// cannot hold the object at all; `BadObject`.
+    /// `QueueFull` if the queue is full of messages that have not been sent even once; `TooLong` if
+    /// it cannot hold the object at all; `BadObject`.
     // req: S55, S93, S94
     pub fn push(&mut self, object: Bytes, now: Instant) -> Result<MsgId, Misuse> {
         self.now = now;
@@ -158,8 +159,8 @@ impl ServerSession {
         Ok(self.queue(body, Author::ServerNotice, None))
     }
 
-    /// Forgets the oldest of what is queued until at least `bytes` are free; returns how many are. For
-    /// a caller whose memory is short.
+    /// Forgets the oldest of what is queued until at least `bytes` are free; returns how many are.
+    /// For a caller whose memory is short.
     // req: S100
     pub fn shed(&mut self, bytes: usize, now: Instant) -> usize {
         self.now = now;
@@ -171,12 +172,12 @@ impl ServerSession {
         before - self.outbox.bytes()
     }
 
-    /// Takes a decrypted packet that came over `link`, and says whether it is to be acknowledged early
-    /// if the client wants that.
+    /// Takes a decrypted packet that came over `link`, and says whether it is to be acknowledged
+    /// early if the client wants that.
     ///
     /// # Errors
-    /// `SessionIdZero`: the link must close. A message that is only refused is no error; the client is
-    /// told, and may send it again.
+    /// `SessionIdZero`: the link must close. A message that is only refused is no error; the client
+    /// is told, and may send it again.
     // req: S115
     pub fn handle_message(
         &mut self,
@@ -201,8 +202,8 @@ impl ServerSession {
         }
     }
 
-    /// A link is gone. What went to it without being acknowledged goes to the newest of the others, or
-    /// waits for the next.
+    /// A link is gone. What went to it without being acknowledged goes to the newest of the others,
+    /// or waits for the next.
     // req: S5, S94
     pub fn link_detached(&mut self, link: LinkId, now: Instant) {
         self.now = now;
@@ -242,7 +243,8 @@ impl ServerSession {
         self.session_id
     }
 
-    /// Whether a message has been accepted. A session that only ever refused may be forgotten at once.
+    /// Whether a message has been accepted. A session that only ever refused may be forgotten at
+    /// once.
     #[must_use]
     pub fn is_established(&self) -> bool {
         self.first_msg_id.is_some()

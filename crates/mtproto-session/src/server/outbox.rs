@@ -21,8 +21,8 @@ pub const OUTBOX_BYTES_MAX: usize = 4 << 20;
 pub const OUTBOX_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// How often a message is sent unasked, once for each link that comes or goes. A client that never
-/// acknowledges what came inside a container costs no more; one that asks, or repeats its query, gets the
-/// message still.
+/// acknowledges what came inside a container costs no more; one that asks, or repeats its query,
+/// gets the message still.
 pub const SENDS_MAX: u8 = 30;
 
 /// Content-related messages, oldest first, from the moment they exist until they are acknowledged.
@@ -135,8 +135,8 @@ impl Outbox {
         }
     }
 
-    /// Takes the next message that is ready and satisfies `fits`, as sent over `link`. The flag tells
-    /// whether it was sent before.
+    /// Takes the next message that is ready and satisfies `fits`, as sent over `link`. The flag
+    /// tells whether it was sent before.
     pub(super) fn send_next(
         &mut self,
         link: LinkId,

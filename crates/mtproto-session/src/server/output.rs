@@ -18,8 +18,8 @@ pub enum ServerOutput {
         /// Why.
         reason: ServerCloseReason,
     },
-    /// Something only the caller can do. Requests and controls come before what is sent, so an answer
-    /// given at once leaves in the same packet.
+    /// Something only the caller can do. Requests and controls come before what is sent, so an
+    /// answer given at once leaves in the same packet.
     Control(Control),
     /// Carry out this query and give its outcome to `answer`.
     Request(Request),
@@ -45,8 +45,8 @@ pub struct Request {
     pub id: MsgId,
     /// The link that it came over.
     pub link: LinkId,
-    /// The innermost query: without `invokeWithLayer` and its like, unpacked. If the wrappers cannot be
-    /// opened it is the same as `wrapped`.
+    /// The innermost query: without `invokeWithLayer` and its like, unpacked. If the wrappers
+    /// cannot be opened it is the same as `wrapped`.
     pub query: Bytes,
     /// The query as it came, wrappers included; unpacked if all of it was packed.
     pub wrapped: Bytes,
@@ -70,8 +70,8 @@ pub enum RpcReply {
 /// What a session cannot do by itself, because it concerns its auth key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Control {
-    /// Bind the temporary key that this session uses, then `answer(request, …)` with `boolTrue` or an
-    /// error.
+    /// Bind the temporary key that this session uses, then `answer(request, …)` with `boolTrue` or
+    /// an error.
     // req: S113
     BindTempAuthKey {
         /// The message whose id the binding is about; names it when it is answered.
@@ -81,7 +81,8 @@ pub enum Control {
         /// The query.
         query: functions::auth::BindTempAuthKey,
     },
-    /// Destroy the auth key, then `auth_key_destroyed(ticket, …)`, and send that before links close.
+    /// Destroy the auth key, then `auth_key_destroyed(ticket, …)`, and send that before links
+    /// close.
     // req: S66
     DestroyAuthKey(Ticket),
     /// Forget another session of the same auth key, then `session_destroyed(ticket, …)`.

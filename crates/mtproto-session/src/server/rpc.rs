@@ -18,8 +18,8 @@ use crate::{BadMsg, LinkId, MsgState};
 /// `420 FLOOD_WAIT_1`.
 pub const RUNNING_MAX: usize = 2048;
 
-/// The length in bytes from which an answer to a repeated query is not sent again, only described: the
-/// client asks for it unless it has it.
+/// The length in bytes from which an answer to a repeated query is not sent again, only described:
+/// the client asks for it unless it has it.
 // req: S19
 pub const DETAILED_LEN_MIN: usize = 4096;
 
@@ -77,8 +77,8 @@ impl Requests {
 }
 
 impl ServerSession {
-    /// Gives the outcome of a query. If the query was cancelled, or the session forgot it, the outcome
-    /// is dropped.
+    /// Gives the outcome of a query. If the query was cancelled, or the session forgot it, the
+    /// outcome is dropped.
     // req: S1, S2, S8, S55
     pub fn answer(&mut self, request: MsgId, reply: RpcReply, now: Instant) {
         self.now = now;
@@ -210,7 +210,8 @@ impl ServerSession {
         }
     }
 
-    /// An answer was forgotten before it was acknowledged, so nothing is known of its query any more.
+    /// An answer was forgotten before it was acknowledged, so nothing is known of its query any
+    /// more.
     // req: S98, S99
     pub(super) fn forget_answer(&mut self, answers: Option<MsgId>) {
         if let Some(request) = answers {

@@ -58,51 +58,15 @@ fn a_request_is_answered_and_the_answer_acknowledged() {
 // req: S13
 #[test]
 fn acknowledgements_leave_at_once_when_there_are_many() {
-    check(
-        |talk| {
-            let pushes: Vec<_> =
-                (0..CLIENT_ACK_BATCH).map(|_| talk.message(1, &query(5))).collect();
-            talk.receive_all(&pushes);
-        },
-        &expect![[r#"
-            0ms      < msg_container s18 seqno=0
-            0ms      <   11111111 s1 seqno=1 bytes=8
-            0ms      <   11111111 s2 seqno=1 bytes=8
-            0ms      <   11111111 s3 seqno=1 bytes=8
-            0ms      <   11111111 s4 seqno=1 bytes=8
-            0ms      <   11111111 s5 seqno=1 bytes=8
-            0ms      <   11111111 s6 seqno=1 bytes=8
-            0ms      <   11111111 s7 seqno=1 bytes=8
-            0ms      <   11111111 s8 seqno=1 bytes=8
-            0ms      <   11111111 s9 seqno=1 bytes=8
-            0ms      <   11111111 s10 seqno=1 bytes=8
-            0ms      <   11111111 s11 seqno=1 bytes=8
-            0ms      <   11111111 s12 seqno=1 bytes=8
-            0ms      <   11111111 s13 seqno=1 bytes=8
-            0ms      <   11111111 s14 seqno=1 bytes=8
-            0ms      <   11111111 s15 seqno=1 bytes=8
-            0ms      <   11111111 s16 seqno=1 bytes=8
-            0ms      <   11111111 s17 seqno=1 bytes=8
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      ! push 8 bytes
-            0ms      > msgs_ack c2 seqno=0 s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 s12 s13 s14 s15 s16 s17 salt=A
-        "#]],
-    );
+    let mut talk = Talk::new();
+    talk.attach(LINK);
+    for _ in 1..CLIENT_ACK_BATCH {
+        talk.receive(1, &query(5));
+    }
+    assert_eq!(talk.packets.len(), 1);
+    talk.receive(1, &query(5));
+    assert_eq!(talk.packets.len(), 2);
+    assert_eq!(talk.packets[1].message.body.len(), 12 + 8 * CLIENT_ACK_BATCH);
 }
 
 // req: S4, S53, S54
@@ -113,7 +77,7 @@ fn gzip_is_packed_and_looked_through() {
             talk.request(&Raw(vec![b'a'; 4000].into()));
             talk.answer("c2", &Raw(gzip::pack(&[b'b'; 4000]).expect("packs")));
             talk.request(&query(1));
-            let error = RpcError::new(303, "X".repeat(300)).to_bytes();
+            let error = RpcError::new(303, "X".repeat(40)).to_bytes();
             talk.answer("c3", &Raw(gzip::pack(&error).expect("packs")));
             talk.request(&query(2));
             let mut broken = gzip::pack(&[b'b'; 4000]).expect("packs").to_vec();
@@ -127,8 +91,8 @@ fn gzip_is_packed_and_looked_through() {
             0ms      > msg_container c5 seqno=4 salt=A
             0ms      >   11111111 c3 seqno=3 bytes=8
             0ms      >   msgs_ack c4 seqno=4 s1
-            0ms      < rpc_result s2 seqno=1 to=c3 gzip error=303 XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
-            0ms      ! answer 2 rpc error 303 XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
+            0ms      < rpc_result s2 seqno=1 to=c3 gzip error=303 XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
+            0ms      ! answer 2 rpc error 303 XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX
             0ms      > msg_container c8 seqno=6 salt=A
             0ms      >   11111111 c6 seqno=5 bytes=8
             0ms      >   msgs_ack c7 seqno=6 s2

@@ -1,5 +1,6 @@
 //! Whatever happens to links and servers, each request has one outcome.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -124,7 +125,7 @@ proptest! {
         for (number, runs) in &outcome.world.runs {
             prop_assert_eq!(*runs, 1, "query {} was carried out again", number);
         }
-        let received: std::collections::BTreeSet<_> = outcome.world.received.iter().copied().collect();
+        let received: BTreeSet<_> = outcome.world.received.iter().copied().collect();
         prop_assert_eq!(&received, &outcome.world.pushed);
     }
 }

@@ -1,5 +1,6 @@
 //! Conversations, in virtual time.
 
+mod both;
 mod client;
 mod client_refusals;
 mod client_talk;

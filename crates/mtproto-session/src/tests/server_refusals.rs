@@ -203,8 +203,8 @@ fn a_refused_message_may_come_again_under_its_id() {
     );
 }
 
-// Telethon acknowledges containers and pongs, GramJS its own requests; mtcute, grammers and MadelineProto
-// give service messages odd seqnos, and not every client counts.
+// Telethon acknowledges containers and pongs, GramJS its own requests; mtcute, grammers and
+// MadelineProto give service messages odd seqnos, and not every client counts.
 // req: S13
 #[test]
 fn a_lenient_server_tolerates_what_clients_do() {

@@ -65,8 +65,8 @@ enum Event {
 }
 
 impl World {
-    /// The client believes that it is `ahead` seconds later than it is, and knows no salt. Salts change
-    /// every `salt_period` seconds.
+    /// The client believes that it is `ahead` seconds later than it is, and knows no salt. Salts
+    /// change every `salt_period` seconds.
     pub(super) fn new(ahead: i64, salt_period: u32) -> Self {
         let now = start();
         let distance = Duration::from_secs(ahead.unsigned_abs());
