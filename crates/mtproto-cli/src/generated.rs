@@ -1,3 +1,4 @@
 //! Written by `cargo xtask codegen`.
 
+#[rustfmt::skip]
 pub(crate) mod demo;

@@ -73,7 +73,11 @@ pub fn method_invalid() -> RpcError {
 /// let echo = handler_fn(|request: Request| async move { Ok(request.query) });
 /// # let _ = echo;
 /// ```
-pub fn handler_fn<F>(handler: F) -> HandlerFn<F> {
+pub fn handler_fn<F, R>(handler: F) -> HandlerFn<F>
+where
+    F: FnMut(Request) -> R,
+    R: Future<Output = Result<Bytes, RpcError>>,
+{
     HandlerFn(handler)
 }
 

@@ -2,8 +2,15 @@
 
 //! What `schema/demo.tl` declares.
 
-#![allow(missing_docs, reason = "the line of the schema above an item documents its fields")]
-#![allow(dead_code, unreachable_pub, reason = "a schema declares more than any one program uses")]
+#![allow(
+    missing_docs,
+    reason = "the line of the schema above an item documents its fields"
+)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a schema declares more than any one program uses"
+)]
 #![allow(
     clippy::enum_variant_names,
     clippy::large_enum_variant,

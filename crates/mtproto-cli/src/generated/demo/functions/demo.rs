@@ -19,7 +19,9 @@ impl Constructor for Echo {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { text: Decode::decode(input)? })
+        Ok(Self {
+            text: Decode::decode(input)?,
+        })
     }
 }
 
@@ -42,7 +44,9 @@ impl Constructor for Sleep {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { delay_ms: Decode::decode(input)? })
+        Ok(Self {
+            delay_ms: Decode::decode(input)?,
+        })
     }
 }
 
@@ -67,7 +71,10 @@ impl Constructor for Fail {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { code: Decode::decode(input)?, text: Decode::decode(input)? })
+        Ok(Self {
+            code: Decode::decode(input)?,
+            text: Decode::decode(input)?,
+        })
     }
 }
 
@@ -90,7 +97,9 @@ impl Constructor for Blob {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { size: Decode::decode(input)? })
+        Ok(Self {
+            size: Decode::decode(input)?,
+        })
     }
 }
 
@@ -115,7 +124,10 @@ impl Constructor for Subscribe {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { count: Decode::decode(input)?, interval_ms: Decode::decode(input)? })
+        Ok(Self {
+            count: Decode::decode(input)?,
+            interval_ms: Decode::decode(input)?,
+        })
     }
 }
 

@@ -18,7 +18,9 @@ impl Constructor for Text {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { text: Decode::decode(input)? })
+        Ok(Self {
+            text: Decode::decode(input)?,
+        })
     }
 }
 
@@ -37,7 +39,9 @@ impl Constructor for Blob {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { data: Decode::decode(input)? })
+        Ok(Self {
+            data: Decode::decode(input)?,
+        })
     }
 }
 
@@ -73,6 +77,9 @@ impl Constructor for Tick {
     }
 
     fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { number: Decode::decode(input)?, count: Decode::decode(input)? })
+        Ok(Self {
+            number: Decode::decode(input)?,
+            count: Decode::decode(input)?,
+        })
     }
 }
