@@ -1,5 +1,5 @@
-//! The one task of a client: it carries out what the endpoint wants and tells it what happens. It makes
-//! no decision of the protocol.
+//! The one task of a client: it carries out what the endpoint wants and tells it what happens. It
+//! makes no decision of the protocol.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -122,8 +122,9 @@ impl Actor {
             if self.endpoint.is_closed() && self.unfinished == 0 {
                 return;
             }
-            let paused_until = self.notices.events.paused_until(now());
-            let deadline = deadline.into_iter().chain(paused_until).min();
+            let pause_ends = self.notices.events.paused_until(now());
+            let paused = pause_ends.is_some();
+            let deadline = deadline.into_iter().chain(pause_ends).min();
             let open = !self.endpoint.is_closed();
             let takes_calls = open && self.endpoint.has_room() && !self.links.are_congested();
             // Every branch is cancel-safe: what it did not return is still where it was.
@@ -132,7 +133,7 @@ impl Actor {
                     self.handle_commands(&mut commands, count);
                 }
                 ids = cancellations.take() => self.handle_cancellations(&ids),
-                arrivals = self.links.next(paused_until.is_some()) => self.handle_arrivals(arrivals),
+                arrivals = self.links.next(paused) => self.handle_arrivals(arrivals),
                 Some(done) = self.tasks.join_next() => self.handle_done(done),
                 () = self.notices.events.room() => {}
                 () = sleep_until(deadline) => self.endpoint.handle_timeout(now()),
@@ -354,7 +355,7 @@ fn answer<T>(reply: Reply<T>, outcome: Result<T, CallError>) {
     let _ = reply.send(outcome);
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
+pub(crate) async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,

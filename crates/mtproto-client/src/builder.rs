@@ -66,7 +66,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The data centre, 1 unless said otherwise: plus 10000 for a test one, negative for a media one.
+    /// The data centre, 1 unless said otherwise: plus 10000 for a test one, negative for a media
+    /// one.
     pub fn dc(mut self, dc: i32) -> Self {
         self.dc = Some(dc);
         self
@@ -89,8 +90,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether messages are encrypted with temporary keys, made anew each day, so that whoever learns
-    /// a key later cannot read what was said before.
+    /// Whether messages are encrypted with temporary keys, made anew each day, so that whoever
+    /// learns a key later cannot read what was said before.
     pub fn pfs(mut self, pfs: bool) -> Self {
         self.pfs = pfs.then(Pfs::default);
         self

@@ -20,14 +20,14 @@ use crate::{CallError, ClientBuilder, Events, InvokeError};
 /// How long [`Client::shutdown`] takes at most.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
-/// A client of one server: it keeps a connection, makes it again when it breaks, and carries requests
-/// over all of that.
+/// A client of one server: it keeps a connection, makes it again when it breaks, and carries
+/// requests over all of that.
 ///
 /// It is a handle, cheap to clone. The client stops when [`Client::shutdown`] is called or the last
 /// handle is dropped.
 ///
-/// Every method is cancel-safe in the sense of `tokio::select!`: a future that is dropped leaves the
-/// client as able as before, and what a dropped call means to the server its own text says.
+/// Every method is cancel-safe in the sense of `tokio::select!`: a future that is dropped leaves
+/// the client as able as before, and what a dropped call means to the server its own text says.
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -63,7 +63,6 @@ pub struct ConnectInfo {
 
 impl Client {
     /// Describes a client; `connect` starts it.
-    #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
@@ -113,7 +112,8 @@ impl Client {
 
     /// Measures the time to the server and back, once there is a connection.
     ///
-    /// A ping whose connection breaks is sent again on the next one. Dropping the future forgets it.
+    /// A ping whose connection breaks is sent again on the next one. Dropping the future forgets
+    /// it.
     ///
     /// # Errors
     /// `Closed` or `Stopped`.
@@ -123,8 +123,8 @@ impl Client {
         answer.await.unwrap_or(Err(CallError::Stopped))
     }
 
-    /// The events of this client, for the first who asks. What happened before is kept for it, as far
-    /// as there is room.
+    /// The events of this client, for the first who asks. What happened before is kept for it, as
+    /// far as there is room.
     #[must_use]
     pub fn events(&self) -> Option<Events> {
         let unclaimed = self.shared.events.lock().unwrap_or_else(PoisonError::into_inner).take();

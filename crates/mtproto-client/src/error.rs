@@ -80,7 +80,8 @@ pub enum CallError {
         /// Upper-case words, for programs.
         message: String,
     },
-    /// The client stopped while the call was under way. Whether the server carried it out is not known.
+    /// The client stopped while the call was under way. Whether the server carried it out is not
+    /// known.
     #[error("the client stopped")]
     Stopped,
     /// There was no answer in time. Whether the server carried it out is not known.

@@ -1,9 +1,9 @@
 //! The way of events from the actor to the application: bounded, and honest when it overflows.
 //!
 //! While the application reads too slowly, the actor stops reading from the server, so the slowness
-//! reaches the peer instead of memory. An application that does not read at all must not stop its own
-//! calls, whose answers come over the same connection: after [`EVENTS_PAUSE_MAX`] what it missed is
-//! dropped, and [`Event::Missed`] says so.
+//! reaches the peer instead of memory. An application that does not read at all must not stop its
+//! own calls, whose answers come over the same connection: after [`EVENTS_PAUSE_MAX`] what it
+//! missed is dropped, and [`Event::Missed`] says so.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

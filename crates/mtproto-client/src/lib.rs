@@ -16,8 +16,8 @@
 //!
 //! This is a thin shell: one task owns the links and a
 //! [`ClientEndpoint`](mtproto_endpoint::client::ClientEndpoint), which makes every decision of the
-//! protocol. Every channel between a caller and that task is bounded, so a fast caller waits for the
-//! server, and a slow one slows it down.
+//! protocol. Every channel between a caller and that task is bounded, so a fast caller waits for
+//! the server, and a slow one slows it down.
 
 mod actor;
 mod builder;
@@ -27,6 +27,8 @@ mod clock;
 mod error;
 mod events;
 mod links;
+#[cfg(test)]
+mod tests;
 
 pub use builder::{CONNECT_TIMEOUT, ClientBuilder};
 pub use client::{Client, ConnectInfo, SHUTDOWN_MAX};

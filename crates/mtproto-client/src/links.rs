@@ -37,7 +37,9 @@ impl Links {
 
     /// Queues `item` on the link; it leaves while the links are polled.
     pub(crate) fn send(&mut self, id: LinkId, item: Outbound) {
-        if let Some(open) = self.open.get_mut(&id) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        // An error is met again, and reported, when the link is polled.
+        if !open.waiting.is_empty() || open.link.start_send(item.clone()).is_err() {
             open.waiting.push_back(item);
         }
     }
@@ -47,8 +49,9 @@ impl Links {
         self.open.values().any(|open| !open.waiting.is_empty())
     }
 
-    /// Sends what can be sent and, unless `paused`, waits for whatever arrives first, taking what came
-    /// with it. A link that ended is gone afterwards.
+    /// Sends what can be sent and, unless `paused`, waits for whatever arrives first, taking what
+    /// came with it; returns too, empty, when all links have room again. A link that ended is gone
+    /// afterwards.
     ///
     /// Cancel-safe: nothing is taken from a link without being returned.
     pub(crate) async fn next(&mut self, paused: bool) -> Vec<Arrival> {
@@ -56,6 +59,7 @@ impl Links {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, paused: bool) -> Poll<Vec<Arrival>> {
+        let was_congested = self.are_congested();
         let mut batch = Vec::new();
         self.open.retain(|id, open| {
             let ended = open.poll(cx, paused, &mut |arrival| batch.push((*id, Ok(arrival))));
@@ -63,7 +67,8 @@ impl Links {
             batch.extend(ended.map(|error| (*id, Err(error))));
             goes_on
         });
-        if batch.is_empty() { Poll::Pending } else { Poll::Ready(batch) }
+        let has_room_again = was_congested && !self.are_congested();
+        if batch.is_empty() && !has_room_again { Poll::Pending } else { Poll::Ready(batch) }
     }
 }
 

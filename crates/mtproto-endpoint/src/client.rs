@@ -1,7 +1,8 @@
 //! The client: one server, one session at a time, any number of links.
 //!
-//! Whatever breaks, a request stays until it has its one outcome: links are dialed again, with backoff
-//! and a limit; a session that the server forgot is replaced; a temporary key is made again.
+//! Whatever breaks, a request stays until it has its one outcome: links are dialed again, with
+//! backoff and a limit; a session that the server forgot is replaced; a temporary key is made
+//! again.
 //!
 //! ```text
 //! Keyless ── exchange ──► (Binding, with forward secrecy) ──► Ready ──► Closed
@@ -21,6 +22,8 @@ mod output;
 mod packets;
 mod pings;
 mod saving;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -109,8 +112,8 @@ enum Phase {
 }
 
 impl ClientEndpoint {
-    /// A client that has no link yet. `stored` is what an earlier one saved for this server; `local`
-    /// ties `Instant`s to the local clock.
+    /// A client that has no link yet. `stored` is what an earlier one saved for this server;
+    /// `local` ties `Instant`s to the local clock.
     #[must_use]
     pub fn new(
         config: ClientConfig,
@@ -181,8 +184,8 @@ impl ClientEndpoint {
         }
     }
 
-    /// Measures the way to the server and back; the outcome is an [`Event::Pong`]. A ping that is lost
-    /// with its link goes out again.
+    /// Measures the way to the server and back; the outcome is an [`Event::Pong`]. A ping that is
+    /// lost with its link goes out again.
     ///
     /// # Errors
     /// `Closed`, `TooManyPings`.

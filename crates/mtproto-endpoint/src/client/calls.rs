@@ -1,5 +1,5 @@
-//! Every request that has no outcome yet. A request outlives links, sessions and keys: whichever session
-//! is current is given what the last one left unanswered.
+//! Every request that has no outcome yet. A request outlives links, sessions and keys: whichever
+//! session is current is given what the last one left unanswered.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -79,8 +79,8 @@ impl Calls {
         !self.handed.is_empty()
     }
 
-    /// Records that there is no session any more: what it left unanswered waits for the next one, in
-    /// the order in which it was asked for.
+    /// Records that there is no session any more: what it left unanswered waits for the next one,
+    /// in the order in which it was asked for.
     pub(super) fn take_back(&mut self) {
         self.handed.clear();
         for call in self.entries.values_mut() {

@@ -1,5 +1,5 @@
-//! When to dial: at once the first time, later and later while it does not help, and never more often
-//! than a limit, whatever the reasons are.
+//! When to dial: at once the first time, later and later while it does not help, and never more
+//! often than a limit, whatever the reasons are.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -58,8 +58,8 @@ impl Dialing {
         self.delay_until(now + delay + jittered(FLOOD_DELAY_MIN, random));
     }
 
-    /// Records that a link ended which had been of use and lived for [`STABLE_MIN`]. The short random
-    /// wait keeps the clients of a restarted server from coming back in one instant.
+    /// Records that a link ended which had been of use and lived for [`STABLE_MIN`]. The short
+    /// random wait keeps the clients of a restarted server from coming back in one instant.
     pub(super) fn ended(&mut self, now: Instant, random: &mut dyn SecureRandom) {
         self.failures = 0;
         self.delay_until(now + jittered(BACKOFF_MIN, random));
@@ -104,12 +104,13 @@ mod tests {
     use mtproto_crypto::SeededRandom;
 
     use super::*;
+    use crate::client::tests::start;
 
     #[test]
     fn failures_wait_longer_each_time_up_to_a_limit() {
         let mut random = SeededRandom::new(1);
         let mut dialing = Dialing::default();
-        let mut now = Instant::now();
+        let mut now = start();
         assert!(dialing.is_due(now));
         let mut waits = Vec::new();
         for _ in 0..12 {
@@ -129,10 +130,10 @@ mod tests {
     fn dials_are_limited_even_when_every_link_looks_good() {
         let mut random = SeededRandom::new(2);
         let mut dialing = Dialing::default();
-        let start = Instant::now();
-        let mut now = start;
+        let begin = start();
+        let mut now = begin;
         let mut dials = 0;
-        while now < start + DIAL_WINDOW {
+        while now < begin + DIAL_WINDOW {
             if dialing.is_due(now) {
                 dialing.begun(now);
                 dials += 1;
@@ -148,7 +149,7 @@ mod tests {
     fn a_flood_error_waits_longer_than_a_failure() {
         let mut random = SeededRandom::new(3);
         let mut dialing = Dialing::default();
-        let now = Instant::now();
+        let now = start();
         dialing.flooded(now, &mut random);
         dialing.failed(now, &mut random);
         assert!(dialing.due().unwrap() >= now + FLOOD_DELAY_MIN);
@@ -158,7 +159,7 @@ mod tests {
     fn a_good_link_ends_the_row_of_failures() {
         let mut random = SeededRandom::new(4);
         let mut dialing = Dialing::default();
-        let now = Instant::now();
+        let now = start();
         for _ in 0..5 {
             dialing.failed(now, &mut random);
         }

@@ -1,7 +1,7 @@
 //! One key exchange under way: which step it is at, and what goes out again when a link is lost.
 //!
-//! The arithmetic of a step is a [`Job`] for the driver to run elsewhere. While it runs, the exchange
-//! listens to nothing.
+//! The arithmetic of a step is a [`Job`] for the driver to run elsewhere. While it runs, the
+//! exchange listens to nothing.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,8 @@ struct Sent {
     at: Instant,
 }
 
-/// The arithmetic of one step, to be run where it blocks nobody: it takes up to some ten milliseconds.
+/// The arithmetic of one step, to be run where it blocks nobody: it takes up to some ten
+/// milliseconds.
 #[derive(Debug)]
 pub struct Job {
     exchange: u64,
@@ -143,8 +144,8 @@ impl Exchange {
     }
 }
 
-/// Whether `answer` is of the kind that `state` waits for. A server that repeats itself must not end
-/// the exchange.
+/// Whether `answer` is of the kind that `state` waits for. A server that repeats itself must not
+/// end the exchange.
 fn expects(state: &State, answer: &Bytes) -> bool {
     let kinds: &[u32] = match state {
         State::WaitResPq(_) => &[ResPq::ID],
@@ -154,7 +155,8 @@ fn expects(state: &State, answer: &Bytes) -> bool {
     Reader::shared(answer).peek_u32().is_ok_and(|id| kinds.contains(&id))
 }
 
-/// Every query and answer of an exchange has the client's nonce right behind its constructor number.
+/// Every query and answer of an exchange has the client's nonce right behind its constructor
+/// number.
 fn same_nonce(query: &Bytes, answer: &Bytes) -> bool {
     query.get(4..20).is_some_and(|nonce| answer.get(4..20) == Some(nonce))
 }

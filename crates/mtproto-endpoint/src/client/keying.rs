@@ -163,8 +163,8 @@ impl ClientEndpoint {
         false
     }
 
-    /// The server does not know the key of what was sent on `link`: what that means depends on which
-    /// key it was, and how often it has been said.
+    /// The server does not know the key of what was sent on `link`: what that means depends on
+    /// which key it was, and how often it has been said.
     // req: S114
     pub(super) fn not_found(&mut self, link: LinkId) {
         let exchanging = self.exchange.as_ref().is_some_and(|it| it.link() == Some(link));
@@ -232,7 +232,7 @@ impl ClientEndpoint {
 
     /// The server has bound the temporary key, or not.
     // req: S113
-    pub(super) fn binding_answered(&mut self, outcome: Result<Bytes, RequestError>) {
+    pub(super) fn binding_answered(&mut self, outcome: &Result<Bytes, RequestError>) {
         let bound = outcome.as_ref().is_ok_and(|object| bool::from_bytes(object) == Ok(true));
         match std::mem::replace(&mut self.phase, Phase::Keyless) {
             Phase::Binding(mut channel) if bound => {
@@ -245,7 +245,7 @@ impl ClientEndpoint {
             }
             phase => {
                 self.phase = phase;
-                self.binding_refused(&outcome);
+                self.binding_refused(outcome);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The keys of a client: the permanent one, and with forward secrecy the temporary one that speaks for
-//! it and the next that will take over.
+//! The keys of a client: the permanent one, and with forward secrecy the temporary one that speaks
+//! for it and the next that will take over.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use mtproto_tl::{AuthKeyId, ServerTime, types::FutureSalt};
 
 use super::Pfs;
 
-/// A permanent key younger than this may not have reached all of the server yet: that a binding to it
-/// is refused then does not prove it lost.
+/// A permanent key younger than this may not have reached all of the server yet: that a binding to
+/// it is refused then does not prove it lost.
 // https://core.telegram.org/api/pfs: 60 seconds.
 pub const PERMANENT_KEY_YOUNG: Duration = Duration::from_secs(60);
 

@@ -57,8 +57,8 @@ pub struct PingId(pub u64);
 pub struct RequestOptions {
     /// Ask the transport for a quick ack; when it comes, there is an [`Event::QuickAck`].
     pub quick_ack: bool,
-    /// When its caller stops waiting: it then ends as [`RequestError::TimedOut`], and the server is told
-    /// to drop the answer.
+    /// When its caller stops waiting: it then ends as [`RequestError::TimedOut`], and the server is
+    /// told to drop the answer.
     pub deadline: Option<Instant>,
 }
 
@@ -246,7 +246,8 @@ pub enum Misuse {
     },
     /// [`super::PINGS_MAX`] pings have no pong yet.
     TooManyPings,
-    /// [`super::REQUESTS_MAX`] requests, or [`super::REQUEST_BYTES_MAX`] bytes of them, have no outcome yet.
+    /// [`super::REQUESTS_MAX`] requests, or [`super::REQUEST_BYTES_MAX`] bytes of them, have no
+    /// outcome yet.
     TooManyRequests,
 }
 

@@ -170,7 +170,7 @@ impl ClientEndpoint {
         if let Phase::Binding(channel) = &self.phase
             && channel.binding == Some(answered)
         {
-            return self.binding_answered(outcome);
+            return self.binding_answered(&outcome);
         }
         // req: S113
         if self.config.pfs.is_some() && is_unbound(&outcome) {

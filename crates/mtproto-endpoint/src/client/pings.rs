@@ -44,7 +44,8 @@ impl Pings {
         self.entries.values_mut().for_each(|handed_as| *handed_as = None);
     }
 
-    /// Ends the ping that the session calls `handed_as`; `None` if the application wanted none such.
+    /// Ends the ping that the session calls `handed_as`; `None` if the application wanted none
+    /// such.
     pub(super) fn finish(&mut self, handed_as: SessionPingId) -> Option<PingId> {
         let (ping, _) = self.entries.iter().find(|(_, it)| **it == Some(handed_as))?;
         let ping = *ping;

@@ -1,0 +1,15 @@
+//! Conversations of the client endpoint with the server endpoint, in virtual time.
+
+mod chaos;
+mod keys;
+mod links;
+mod requests;
+mod world;
+
+use std::time::Instant;
+
+/// A moment to begin at. It is the only one that a test takes from outside.
+#[allow(clippy::disallowed_methods, reason = "virtual time needs a beginning")]
+pub(super) fn start() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,85 @@
+//! Whatever happens, in whatever order: every request has one outcome, and nothing panics.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mtproto_crypto::{SecureRandom, SeededRandom};
+use mtproto_frame::TransportError;
+
+use super::world::World;
+use crate::client::{ClientConfig, LinkId, Pfs, RequestId, State};
+
+/// A number below `end`.
+fn below(random: &mut SeededRandom, end: u32) -> u32 {
+    random.u32() % end
+}
+
+fn config(seed: u64) -> ClientConfig {
+    let pfs = (seed % 2 == 1).then_some(Pfs { lifetime: Duration::from_secs(120) });
+    let links = 1 + usize::try_from(seed % 3).unwrap();
+    ClientConfig { pfs, links, ..ClientConfig::default() }
+}
+
+// req: S118
+#[test]
+fn every_request_has_one_outcome() {
+    for seed in 0..20 {
+        let mut world = World::with(seed, config(seed), None);
+        let mut random = SeededRandom::new(seed);
+        let mut requests: Vec<RequestId> = Vec::new();
+        for n in 0..150 {
+            match below(&mut random, 12) {
+                0 => world.cut(),
+                1 => world.restart_server(),
+                2 => world.network.refuses = !world.network.refuses,
+                3 => world.network.silent = !world.network.silent,
+                4 if world.links() > 0 => {
+                    let link = world.link();
+                    world.cut_one(link);
+                }
+                5 => {
+                    let _ = world.client.ping(world.now);
+                }
+                _ => requests.push(world.request(&format!("{n}"))),
+            }
+            world.run(Duration::from_millis(u64::from(below(&mut random, 3000))));
+        }
+        world.network = super::world::Network::default();
+        world.run(Duration::from_secs(180));
+        assert_eq!(world.client.state(), State::Ready, "seed {seed}\n{}", world.transcript());
+        for request in requests {
+            assert_eq!(world.answers(request).count(), 1, "seed {seed}, request {}", request.0);
+        }
+    }
+}
+
+#[test]
+fn nothing_that_a_peer_sends_makes_it_panic() {
+    for seed in 0..10 {
+        let mut world = World::with(seed, config(seed), None);
+        let mut random = SeededRandom::new(seed);
+        for _ in 0..500 {
+            let link = LinkId(u64::from(below(&mut random, 40)));
+            let mut payload = vec![0; below(&mut random, 120).try_into().unwrap()];
+            random.fill(&mut payload);
+            match below(&mut random, 6) {
+                // Under the key in use, or under none.
+                0 => {
+                    let key = world.client.key().map_or(0, |key| key.0);
+                    payload.splice(0..0, key.to_le_bytes());
+                }
+                1 => payload.splice(0..0, [0; 16]).for_each(drop),
+                2 => {
+                    let code = -403 - i32::try_from(below(&mut random, 30)).unwrap();
+                    let error = TransportError::from_code(code).unwrap();
+                    world.client.handle_transport_error(link, error, world.now);
+                }
+                3 => world.client.handle_quick_ack(link, random.u32(), world.now),
+                4 => world.client.link_lost(link, world.now),
+                _ => {}
+            }
+            world.client.handle_packet(link, BytesMut::from(&payload[..]), world.now);
+            world.run(Duration::from_millis(u64::from(below(&mut random, 2000))));
+        }
+    }
+}
