@@ -45,7 +45,7 @@ fn a_client_that_knows_no_salt_makes_a_call() {
     );
 }
 
-// req: S14, S118
+// req: S12, S14, S118
 #[test]
 fn a_client_whose_clock_is_an_hour_ahead_makes_a_call() {
     check(

@@ -27,7 +27,7 @@ fn a_new_link_is_greeted() {
     .assert_eq(&text);
 }
 
-// req: S1, S2, S3, S95
+// req: S1, S2, S3, S72, S95
 #[test]
 fn a_request_is_answered_and_the_answer_acknowledged() {
     check(

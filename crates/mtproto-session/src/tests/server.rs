@@ -51,7 +51,7 @@ fn an_answer_given_within_the_drain_leaves_in_the_first_packet() {
     assert_eq!(talk.packets.len(), 1);
 }
 
-// req: S26, S27
+// req: S26, S27, S43
 #[test]
 fn pings_of_one_wake_up_are_answered_in_one_container() {
     check(

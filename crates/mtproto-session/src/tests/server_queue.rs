@@ -20,7 +20,7 @@ fn acknowledge(talk: &mut Talk) {
     talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
 }
 
-// req: S5, S94, S96
+// req: S5, S93, S94, S96
 #[test]
 fn what_is_not_acknowledged_comes_again_over_a_new_link() {
     check(
