@@ -67,6 +67,9 @@ pub(crate) struct ServeArgs {
     /// Refuse key exchanges meant for another data centre
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     pub(crate) dc: Option<i32>,
+    /// Seconds after which the server's salts change; short ones show whether a client keeps up
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) salt_period: Option<u32>,
     /// Threads that serve; one per core by default
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<std::num::NonZeroUsize>,

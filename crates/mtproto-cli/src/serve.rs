@@ -66,6 +66,9 @@ fn configure(args: &ServeArgs, pair: KeyPair) -> ServerBuilder {
     if let Some(dc) = args.dc {
         builder = builder.dc(dc);
     }
+    if let Some(seconds) = args.salt_period {
+        builder = builder.salt_period(Duration::from_secs(seconds.into()));
+    }
     if let Some(shards) = args.shards {
         builder = builder.shards(shards);
     }

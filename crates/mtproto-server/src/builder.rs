@@ -13,7 +13,7 @@ use mtproto_crypto::rsa::RsaPrivateKey;
 use mtproto_endpoint::server::{ServerConfig, ServerEndpoint};
 use mtproto_frame::{Secret, ServerWireConfig};
 use mtproto_pack::RpcError;
-use mtproto_session::{SaltSecret, ServerSessionConfig, Strictness};
+use mtproto_session::{SALT_PERIOD, SaltSecret, ServerSessionConfig, Strictness};
 use mtproto_store::{KeyStore, MemoryKeyStore, StoreError};
 use mtproto_tcp::{BindError, TcpListen};
 use tokio::sync::mpsc;
@@ -103,6 +103,7 @@ pub struct ServerBuilder {
     secrets: Vec<Secret>,
     strictness: Strictness,
     dc: Option<i32>,
+    salt_period: Duration,
     shards: NonZeroUsize,
     limits: Limits,
 }
@@ -116,6 +117,7 @@ impl Default for ServerBuilder {
             secrets: Vec::new(),
             strictness: Strictness::default(),
             dc: None,
+            salt_period: Duration::from_secs(u64::from(SALT_PERIOD)),
             shards: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             limits: Limits::default(),
         }
@@ -162,6 +164,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn dc(mut self, dc: i32) -> Self {
         self.dc = Some(dc);
+        self
+    }
+
+    /// Changes the salt this often, 30 minutes unless told otherwise, in whole seconds; the one
+    /// before stays good for as long again. A short period shows whether clients keep up.
+    #[must_use]
+    pub fn salt_period(mut self, period: Duration) -> Self {
+        self.salt_period = period;
         self
     }
 
@@ -228,6 +238,7 @@ impl ServerBuilder {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let pool = HandshakePool::start(cores / 2).map_err(ServeError::Thread)?;
         let secret = self.store.server_secret().await?;
+        let salt_period = u32::try_from(self.salt_period.as_secs()).unwrap_or(u32::MAX);
         let config = ServerConfig {
             keys: std::mem::take(&mut self.keys).into(),
             dc: self.dc,
@@ -235,7 +246,7 @@ impl ServerBuilder {
                 strictness: self.strictness,
                 ..ServerSessionConfig::default()
             },
-            salts: Arc::new(SaltSecret::new(*secret.as_bytes())),
+            salts: Arc::new(SaltSecret::with_period(*secret.as_bytes(), salt_period)),
         };
         let clock = server_clock();
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) =
