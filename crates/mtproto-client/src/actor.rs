@@ -14,7 +14,7 @@ use mtproto_endpoint::client::{
 use mtproto_frame::{Inbound, Outbound};
 use mtproto_store::{ClientRecord, ClientStore, DcRecord, StoreError};
 use mtproto_transport::{Dial, DialError, Link, LinkExt};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info, trace, warn};
 
@@ -40,8 +40,6 @@ pub(crate) enum Command {
     Call { id: CallId, object: Bytes, options: RequestOptions, reply: Reply<Bytes> },
     /// Send a ping.
     Ping { reply: Reply<Duration> },
-    /// Stop.
-    Shutdown,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, CallError>>;
@@ -69,20 +67,27 @@ pub(crate) struct Shelf {
     pub(crate) dc: i32,
 }
 
+/// How handles reach the actor.
+pub(crate) struct Requests {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) cancellations: Arc<Cancellations>,
+    /// Told when the client is to stop, however full the actor is.
+    pub(crate) stop: Arc<Notify>,
+}
+
 /// The task's state.
 pub(crate) struct Actor {
     endpoint: ClientEndpoint,
     dial: Arc<dyn Dial>,
     shelf: Shelf,
     notices: Notices,
-    commands: mpsc::Receiver<Command>,
-    cancellations: Arc<Cancellations>,
+    requests: Requests,
     links: Links,
     tasks: JoinSet<Done>,
     /// Tasks without whose end the actor does not end.
     unfinished: usize,
     calls: HashMap<RequestId, (CallId, Reply<Bytes>)>,
-    requests: HashMap<CallId, RequestId>,
+    names: HashMap<CallId, RequestId>,
     pings: HashMap<PingId, Reply<Duration>>,
     started: Instant,
 }
@@ -93,21 +98,19 @@ impl Actor {
         dial: Arc<dyn Dial>,
         shelf: Shelf,
         notices: Notices,
-        commands: mpsc::Receiver<Command>,
-        cancellations: Arc<Cancellations>,
+        requests: Requests,
     ) -> Self {
         Self {
             endpoint,
             dial,
             shelf,
             notices,
-            commands,
-            cancellations,
+            requests,
             links: Links::default(),
             tasks: JoinSet::new(),
             unfinished: 0,
             calls: HashMap::new(),
-            requests: HashMap::new(),
+            names: HashMap::new(),
             pings: HashMap::new(),
             started: now(),
         }
@@ -115,7 +118,6 @@ impl Actor {
 
     /// Runs until the endpoint has closed and its last words are out.
     pub(crate) async fn run(mut self) {
-        let cancellations = Arc::clone(&self.cancellations);
         let mut commands = Vec::new();
         loop {
             let deadline = self.drain();
@@ -129,10 +131,11 @@ impl Actor {
             let takes_calls = open && self.endpoint.has_room() && !self.links.are_congested();
             // Every branch is cancel-safe: what it did not return is still where it was.
             tokio::select! {
-                count = self.commands.recv_many(&mut commands, COMMANDS_MAX), if takes_calls => {
+                count = self.requests.commands.recv_many(&mut commands, COMMANDS_MAX), if takes_calls => {
                     self.handle_commands(&mut commands, count);
                 }
-                ids = cancellations.take() => self.handle_cancellations(&ids),
+                ids = self.requests.cancellations.take() => self.handle_cancellations(&ids),
+                () = self.requests.stop.notified() => self.endpoint.close(now()),
                 arrivals = self.links.next(paused) => self.handle_arrivals(arrivals),
                 Some(done) = self.tasks.join_next() => self.handle_done(done),
                 () = self.notices.events.room() => {}
@@ -177,7 +180,7 @@ impl Actor {
                 Command::Call { id, object, options, reply } if !reply.is_closed() => {
                     match self.endpoint.request(object, options, now) {
                         Ok(request) => {
-                            self.requests.insert(id, request);
+                            self.names.insert(id, request);
                             self.calls.insert(request, (id, reply));
                         }
                         Err(misuse) => answer(reply, Err(misuse.into())),
@@ -192,7 +195,6 @@ impl Actor {
                         Err(misuse) => answer(reply, Err(misuse.into())),
                     }
                 }
-                Command::Shutdown => self.endpoint.close(now),
             }
         }
     }
@@ -200,7 +202,7 @@ impl Actor {
     fn handle_cancellations(&mut self, ids: &[CallId]) {
         let now = now();
         for id in ids {
-            if let Some(request) = self.requests.remove(id) {
+            if let Some(request) = self.names.remove(id) {
                 self.calls.remove(&request);
                 self.endpoint.cancel(request, now);
             }
@@ -293,7 +295,7 @@ impl Actor {
         let event = match event {
             EndpointEvent::Answer { request, outcome } => {
                 if let Some((id, reply)) = self.calls.remove(&request) {
-                    self.requests.remove(&id);
+                    self.names.remove(&id);
                     answer(reply, outcome.map_err(CallError::from));
                 }
                 return;
@@ -313,7 +315,6 @@ impl Actor {
             EndpointEvent::Push(object) => Event::Push(object),
             EndpointEvent::State(state) => Event::State(state),
         };
-        debug!(?event, "event");
         self.note(&event);
         self.notices.events.push(event, now());
     }
@@ -323,15 +324,15 @@ impl Actor {
         let ready_after = now() - self.started;
         let key = self.endpoint.key();
         match event {
-            Event::KeyMade(made) => self.notices.info.send_modify(|info| {
-                if made.temporary {
-                    info.temporary_exchange = Some(made.took);
-                } else {
-                    info.exchange = Some(made.took);
-                    info.key_reused = false;
-                }
-            }),
+            Event::ExchangeFailed(fault) => warn!(%fault, "key exchange failed"),
+            Event::Gap(gap) => debug!(?gap, "gap"),
+            Event::KeyLost { key, reason } => warn!(%key, ?reason, "key lost"),
+            Event::KeyMade(made) => {
+                debug!(key = %made.key, took = ?made.took, "key made");
+                self.notices.info.send_modify(|info| info.add(made));
+            }
             Event::State(state) => {
+                debug!(?state, "state");
                 if *state == State::Ready {
                     self.notices.info.send_modify(|info| {
                         info.key = key;
@@ -341,11 +342,8 @@ impl Actor {
                 }
                 self.notices.state.send_replace(*state);
             }
-            Event::ExchangeFailed(_)
-            | Event::Gap(_)
-            | Event::KeyLost { .. }
-            | Event::Missed { .. }
-            | Event::Push(_) => {}
+            Event::Push(object) => trace!(len = object.len(), "push"),
+            Event::Missed { .. } => {}
         }
     }
 }

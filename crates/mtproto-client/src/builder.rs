@@ -11,9 +11,9 @@ use mtproto_frame::{Address, Framing, Obfuscation, Secret, Wire, WireConfig};
 use mtproto_store::{ClientRecord, ClientStore, MemoryClientStore};
 use mtproto_tcp::TcpDial;
 use mtproto_transport::{Dial, DialError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use crate::actor::{Actor, COMMANDS_MAX, Notices, Shelf};
+use crate::actor::{Actor, COMMANDS_MAX, Notices, Requests, Shelf};
 use crate::cancel::Cancellations;
 use crate::client::Shared;
 use crate::clock::{now, wall_time};
@@ -204,17 +204,22 @@ impl ClientBuilder {
         let (info, info_out) = watch::channel(info);
         let (dial_error, dial_error_out) = watch::channel(None);
         let cancellations = Arc::new(Cancellations::default());
+        let stop = Arc::new(Notify::new());
         let actor = Actor::new(
             endpoint,
             dial,
             Shelf { store, record, dc },
             Notices { events, state, info, dial_error },
-            commands_in,
-            Arc::clone(&cancellations),
+            Requests {
+                commands: commands_in,
+                cancellations: Arc::clone(&cancellations),
+                stop: Arc::clone(&stop),
+            },
         );
         let client = Client::new(Shared {
             commands,
             cancellations,
+            stop,
             state: state_out,
             info: info_out,
             events: Mutex::new(Some(unclaimed)),

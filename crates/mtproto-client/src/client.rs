@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mtproto_endpoint::client::{Closed, RequestOptions, State};
+use mtproto_endpoint::client::{Closed, KeyMade, RequestOptions, State};
 use mtproto_tl::{AuthKeyId, Decode, Function};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::actor::Command;
@@ -37,6 +37,7 @@ pub struct Client {
 pub(crate) struct Shared {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) cancellations: Arc<Cancellations>,
+    pub(crate) stop: Arc<Notify>,
     pub(crate) state: watch::Receiver<State>,
     pub(crate) info: watch::Receiver<ConnectInfo>,
     pub(crate) events: Mutex<Option<Unclaimed>>,
@@ -59,6 +60,17 @@ pub struct ConnectInfo {
     pub ready_after: Option<Duration>,
     /// How often it became ready; more than once means that it came back.
     pub connections: u64,
+}
+
+impl ConnectInfo {
+    pub(crate) fn add(&mut self, made: &KeyMade) {
+        if made.temporary {
+            self.temporary_exchange = Some(made.took);
+        } else {
+            self.exchange = Some(made.took);
+            self.key_reused = false;
+        }
+    }
 }
 
 impl Client {
@@ -149,10 +161,8 @@ impl Client {
     /// Dropping the future does not call it off.
     pub async fn shutdown(&self) {
         let actor = self.shared.actor.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let stopped = async {
-            let _ = self.command(Command::Shutdown).await;
-            self.shared.commands.closed().await;
-        };
+        self.shared.stop.notify_one();
+        let stopped = self.shared.commands.closed();
         if tokio::time::timeout(SHUTDOWN_MAX, stopped).await.is_err()
             && let Some(actor) = actor
         {

@@ -262,6 +262,20 @@ async fn shutting_down_ends_calls_and_takes_little_time() {
     client.shutdown().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_full_can_be_stopped() {
+    let (client, _server) = connected().await;
+    let call = |client: Client| async move { client.call("staLL!!!").await };
+    let calls: Vec<_> = (0..10_000).map(|_| tokio::spawn(call(client.clone()))).collect();
+    sleep(SECOND).await;
+    timeout(SECOND, client.shutdown()).await.unwrap();
+    for call in calls {
+        let outcome = call.await.unwrap();
+        let stopped = [CallError::Closed(Closed::ByCaller), CallError::Stopped];
+        assert!(outcome.is_err_and(|error| stopped.contains(&error)));
+    }
+}
+
 /// One dialler of several clients.
 struct Shared(std::sync::Arc<mtproto_transport::memory::MemoryDial>);
 

@@ -26,6 +26,9 @@ pub(super) struct Packet {
 impl ClientEndpoint {
     /// Opens everything received since the last time in one batch.
     pub(super) fn open_received(&mut self) {
+        if self.received.is_empty() {
+            return;
+        }
         let mut received = std::mem::take(&mut self.received);
         received.retain_mut(|packet| self.is_encrypted(packet));
         let Some(channel) = self.phase.channel() else { return };
@@ -116,7 +119,7 @@ impl ClientEndpoint {
                 self.end_link(link, LinkEnd::Unresponsive);
             }
             ClientOutput::Close { link, reason: _ } => {
-                self.end_link(link, LinkEnd::BadPacket);
+                self.end_link(link, LinkEnd::Session);
             }
             ClientOutput::Event(event) => self.handle_event(event),
             ClientOutput::Send(outgoing) => {
