@@ -1,7 +1,7 @@
 //! The one task of a client: it carries out what the endpoint wants and tells it what happens. It
 //! makes no decision of the protocol.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,6 +82,8 @@ pub(crate) struct Actor {
     shelf: Shelf,
     notices: Notices,
     requests: Requests,
+    /// Commands for which the endpoint has no room: at most [`COMMANDS_MAX`].
+    waiting: VecDeque<Command>,
     links: Links,
     tasks: JoinSet<Done>,
     /// Tasks without whose end the actor does not end.
@@ -106,6 +108,7 @@ impl Actor {
             shelf,
             notices,
             requests,
+            waiting: VecDeque::new(),
             links: Links::default(),
             tasks: JoinSet::new(),
             unfinished: 0,
@@ -118,30 +121,56 @@ impl Actor {
 
     /// Runs until the endpoint has closed and its last words are out.
     pub(crate) async fn run(mut self) {
-        let mut commands = Vec::new();
+        let mut received = Vec::new();
         loop {
-            let deadline = self.drain();
+            let deadline = self.carry_out();
             if self.endpoint.is_closed() && self.unfinished == 0 {
                 return;
             }
             let pause_ends = self.notices.events.paused_until(now());
             let paused = pause_ends.is_some();
             let deadline = deadline.into_iter().chain(pause_ends).min();
-            let open = !self.endpoint.is_closed();
-            let takes_calls = open && self.endpoint.has_room() && !self.links.are_congested();
+            let listens = self.takes_commands() && self.waiting.is_empty();
+            let Requests { commands, cancellations, stop } = &mut self.requests;
             // Every branch is cancel-safe: what it did not return is still where it was.
             tokio::select! {
-                count = self.requests.commands.recv_many(&mut commands, COMMANDS_MAX), if takes_calls => {
-                    self.handle_commands(&mut commands, count);
+                count = commands.recv_many(&mut received, COMMANDS_MAX), if listens => {
+                    self.waiting.extend(received.drain(..));
+                    if count == 0 {
+                        // Every handle is gone.
+                        self.endpoint.close(now());
+                    }
                 }
-                ids = self.requests.cancellations.take() => self.handle_cancellations(&ids),
-                () = self.requests.stop.notified() => self.endpoint.close(now()),
+                ids = cancellations.take() => self.handle_cancellations(&ids),
+                () = stop.notified() => self.endpoint.close(now()),
                 arrivals = self.links.next(paused) => self.handle_arrivals(arrivals),
                 Some(done) = self.tasks.join_next() => self.handle_done(done),
                 () = self.notices.events.room() => {}
                 () = sleep_until(deadline) => self.endpoint.handle_timeout(now()),
             }
         }
+    }
+
+    /// Gives the endpoint what callers want as far as it has room, and carries out what it wants
+    /// itself; returns until when there is nothing more.
+    fn carry_out(&mut self) -> Option<Instant> {
+        loop {
+            while self.takes_commands()
+                && let Some(command) = self.waiting.pop_front()
+            {
+                self.handle_command(command);
+            }
+            let deadline = self.drain();
+            // An answer may have made room.
+            if self.waiting.is_empty() || !self.takes_commands() {
+                return deadline;
+            }
+        }
+    }
+
+    /// Whether calls are taken. Those that are not wait, and their callers with them.
+    fn takes_commands(&self) -> bool {
+        !self.endpoint.is_closed() && self.endpoint.has_room() && !self.links.are_congested()
     }
 
     /// Carries out what the endpoint wants; returns until when there is nothing more.
@@ -169,31 +198,26 @@ impl Actor {
         }
     }
 
-    fn handle_commands(&mut self, commands: &mut Vec<Command>, count: usize) {
+    fn handle_command(&mut self, command: Command) {
         let now = now();
-        if count == 0 {
-            // Every handle is gone.
-            self.endpoint.close(now);
-        }
-        for command in commands.drain(..) {
-            match command {
-                Command::Call { id, object, options, reply } if !reply.is_closed() => {
-                    match self.endpoint.request(object, options, now) {
-                        Ok(request) => {
-                            self.names.insert(id, request);
-                            self.calls.insert(request, (id, reply));
-                        }
-                        Err(misuse) => answer(reply, Err(misuse.into())),
+        match command {
+            Command::Call { id, object, options, reply } if !reply.is_closed() => {
+                match self.endpoint.request(object, options, now) {
+                    Ok(request) => {
+                        self.names.insert(id, request);
+                        self.calls.insert(request, (id, reply));
                     }
+                    Err(misuse) => answer(reply, Err(misuse.into())),
                 }
-                // Its future was dropped before it got here.
-                Command::Call { .. } => {}
-                Command::Ping { reply } => {
-                    self.pings.retain(|_, waiting| !waiting.is_closed());
-                    match self.endpoint.ping(now) {
-                        Ok(ping) => drop(self.pings.insert(ping, reply)),
-                        Err(misuse) => answer(reply, Err(misuse.into())),
-                    }
+            }
+            // Its future was dropped before it got here.
+            Command::Call { .. } => {}
+            Command::Ping { reply } => {
+                let given_up = self.pings.extract_if(|_, waiting| waiting.is_closed());
+                given_up.for_each(|(ping, _)| self.endpoint.forget_ping(ping));
+                match self.endpoint.ping(now) {
+                    Ok(ping) => drop(self.pings.insert(ping, reply)),
+                    Err(misuse) => answer(reply, Err(misuse.into())),
                 }
             }
         }

@@ -118,7 +118,7 @@ async fn a_dropped_call_is_cancelled_and_the_client_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn more_calls_than_fit_wait_for_their_turn() {
     let (client, _server) = connected().await;
-    let calls: Vec<_> = (0..10_000)
+    let calls: Vec<_> = (0..10_007)
         .map(|n| {
             let client = client.clone();
             tokio::spawn(async move { client.call(format!("call {n:07}")).await })

@@ -197,6 +197,11 @@ impl ClientEndpoint {
         self.pings.add()
     }
 
+    /// Gives a ping up: its pong, if one comes, is not told.
+    pub fn forget_ping(&mut self, ping: PingId) {
+        self.pings.remove(ping);
+    }
+
     /// Ends everything: requests without an outcome get [`RequestError::Closed`], links are closed.
     pub fn close(&mut self, now: Instant) {
         self.now = now;

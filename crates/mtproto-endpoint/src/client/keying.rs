@@ -271,5 +271,7 @@ impl ClientEndpoint {
         self.calls.take_back();
         self.pings.take_back();
         self.session_idle_until = None;
+        // Without a session there is nothing that a further exchange could wait for.
+        self.exchange_not_before = None;
     }
 }

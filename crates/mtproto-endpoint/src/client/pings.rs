@@ -29,6 +29,11 @@ impl Pings {
         Ok(ping)
     }
 
+    /// Forgets a ping.
+    pub(super) fn remove(&mut self, ping: PingId) {
+        self.entries.remove(&ping);
+    }
+
     /// A ping that no session has.
     pub(super) fn first_waiting(&self) -> Option<PingId> {
         self.entries.iter().find(|(_, handed_as)| handed_as.is_none()).map(|(ping, _)| *ping)

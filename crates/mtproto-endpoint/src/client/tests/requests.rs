@@ -6,7 +6,8 @@ use expect_test::expect;
 
 use super::world::{World, object};
 use crate::client::{
-    Closed, Event, Misuse, REQUEST_LEN_MAX, REQUESTS_MAX, RequestError, RequestOptions, State,
+    Closed, Event, Misuse, PingId, REQUEST_LEN_MAX, REQUESTS_MAX, RequestError, RequestOptions,
+    State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -237,4 +238,6 @@ fn pings_are_bounded() {
         world.client.ping(world.now).unwrap();
     }
     assert_eq!(world.client.ping(world.now), Err(Misuse::TooManyPings));
+    world.client.forget_ping(PingId(1));
+    assert!(world.client.ping(world.now).is_ok());
 }
