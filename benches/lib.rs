@@ -1,1 +1,185 @@
-//! Helpers of the benchmarks.
+//! A small harness for figures that stand side by side: the same work done by ours and by a peer.
+//!
+//! ```text
+//! cargo bench -p mtproto-benches [-- [--json] [PART OF A NAME]]
+//! ```
+//!
+//! A figure is the median of [`SAMPLES_DEFAULT`] samples, and all cases of one work are sampled in
+//! turn, so that whatever else the machine does touches them alike. `BENCH_SAMPLES` and
+//! `BENCH_SAMPLE_MS` set the number of samples and their length. Nothing fails for being slow.
+//!
+//! Started by `cargo test`, a benchmark does each piece of work once and prints nothing.
+
+mod options;
+mod report;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use options::Options;
+pub use options::{SAMPLE_TIME_DEFAULT, SAMPLES_DEFAULT};
+use report::{Figures, Report};
+
+/// The benchmarks of one layer.
+#[derive(Debug)]
+pub struct Bench {
+    options: Options,
+    report: Report,
+}
+
+impl Bench {
+    /// Set as the command line and the environment have it.
+    ///
+    /// # Panics
+    /// If the environment sets what is not a number.
+    #[must_use]
+    pub fn from_args(layer: &'static str) -> Self {
+        let options = Options::new(std::env::args().skip(1), |name| std::env::var(name).ok());
+        let report = Report::new(layer, options.json);
+        Self { options, report }
+    }
+
+    /// Does one work in every way given, and prints how they compare. `bytes` is how many one
+    /// operation gets through, if that says anything.
+    pub fn compare<const N: usize>(
+        &mut self,
+        work: &str,
+        bytes: impl Into<Option<usize>>,
+        mut cases: [Case<'_>; N],
+    ) {
+        if !self.options.wants(work) {
+            return;
+        }
+        if !self.options.measure {
+            cases.iter_mut().for_each(|case| (case.run)(1));
+            return;
+        }
+        let calls = cases.each_mut().map(|case| case.calls_within(self.options.sample_time));
+        let mut samples = [(); N].map(|()| Vec::with_capacity(self.options.samples));
+        for _ in 0..self.options.samples {
+            for ((case, calls), samples) in cases.iter_mut().zip(calls).zip(&mut samples) {
+                samples.push(case.sample(calls));
+            }
+        }
+        let figures = samples.map(Figures::of);
+        let peer = cases.iter().zip(&figures).find(|(case, _)| case.is_peer);
+        let peer_median = peer.map(|(_, figures)| figures.median);
+        let bytes = bytes.into();
+        for (case, figures) in cases.iter().zip(&figures) {
+            self.report.row(work, bytes, case.by, figures, peer_median);
+        }
+    }
+}
+
+/// One way to do a work.
+pub struct Case<'a> {
+    by: &'static str,
+    is_peer: bool,
+    /// How many operations one call does.
+    operations: u32,
+    /// Does that many calls.
+    run: Box<dyn FnMut(u64) + 'a>,
+}
+
+impl<'a> Case<'a> {
+    /// Our way; a call of `work` does one operation. What it returns counts as used.
+    pub fn ours<T>(by: &'static str, mut work: impl FnMut() -> T + 'a) -> Self {
+        // The loop is in here so that the call through the box is not timed with every operation.
+        let run = Box::new(move |calls| {
+            for _ in 0..calls {
+                black_box(work());
+            }
+        });
+        Self { by, is_peer: false, operations: 1, run }
+    }
+
+    /// The way of whoever is called `by`, to which the others are compared.
+    pub fn peer<T>(by: &'static str, work: impl FnMut() -> T + 'a) -> Self {
+        Self { is_peer: true, ..Self::ours(by, work) }
+    }
+
+    /// The same, when a call does so many operations.
+    #[must_use]
+    pub fn of(self, operations: u32) -> Self {
+        Self { operations, ..self }
+    }
+
+    /// How many calls fill a sample, at least one. They also warm the caches up.
+    fn calls_within(&mut self, sample_time: Duration) -> u64 {
+        let mut calls = 1;
+        loop {
+            let took = time(|| (self.run)(calls));
+            if took >= sample_time / 4 {
+                let fitting = u128::from(calls) * sample_time.as_nanos() / took.as_nanos().max(1);
+                return u64::try_from(fitting).unwrap_or(u64::MAX).max(1);
+            }
+            calls *= 4;
+        }
+    }
+
+    /// Nanoseconds an operation.
+    fn sample(&mut self, calls: u64) -> f64 {
+        let took = time(|| (self.run)(calls));
+        took.as_secs_f64() * 1e9 / (calls as f64 * f64::from(self.operations))
+    }
+}
+
+/// `name` and a length in bytes, the way the names of works are written.
+#[must_use]
+pub fn named(name: &str, len: usize) -> String {
+    if len < 1 << 10 { format!("{name} {len} B") } else { format!("{name} {} KiB", len >> 10) }
+}
+
+/// `len` bytes with no pattern that a processor could profit from; the same ones from one `seed`.
+#[must_use]
+pub fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+#[allow(clippy::disallowed_methods, reason = "the stopwatch")]
+fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_runs_once_when_nothing_is_measured() {
+        let options = Options::new([].into_iter(), |_| None);
+        let mut bench = Bench { options, report: Report::new("none", false) };
+        let (mut ours, mut peer) = (0, 0);
+        let cases = [Case::ours("ours", || ours += 1).of(16), Case::peer("peer", || peer += 1)];
+        bench.compare("work", None, cases);
+        assert_eq!((ours, peer), (1, 1));
+    }
+
+    #[test]
+    fn a_sample_holds_what_fits_and_counts_operations() {
+        let mut calls = 0;
+        let mut case = Case::ours("ours", || calls += 1).of(1000);
+        assert_eq!(case.calls_within(Duration::ZERO), 1);
+        assert!(case.calls_within(Duration::from_millis(1)) > 1);
+        assert!(case.sample(10) < 1e6);
+        drop(case);
+        assert!(calls > 10);
+    }
+
+    #[test]
+    fn names_and_noise() {
+        assert_eq!(named("seal", 64), "seal 64 B");
+        assert_eq!(named("seal", 16 << 10), "seal 16 KiB");
+        assert_eq!(noise(8, 3), noise(8, 3));
+        assert_ne!(noise(8, 3), noise(8, 5));
+    }
+}
