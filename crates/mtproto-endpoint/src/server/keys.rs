@@ -197,6 +197,34 @@ impl Keys {
     }
 }
 
+#[cfg(test)]
+impl Keys {
+    /// Checks at rest that what is noted twice is noted alike, and that nothing stays for nothing.
+    pub(super) fn assert_sound(&self) {
+        let sessions = || self.known.values().flat_map(|key| key.sessions.values());
+        let count_of = |noted: fn(&Session) -> bool| sessions().filter(|it| noted(it)).count();
+        assert_eq!(self.session_count, sessions().count(), "sessions");
+        assert_eq!(self.timers.len(), count_of(|it| it.timer.is_some()), "timers");
+        assert_eq!(self.idle.len(), count_of(|it| it.idle_until.is_some()), "idle sessions");
+        let temporary = self.known.values().filter(|key| key.expires.is_some()).count();
+        assert_eq!(self.expiries.len(), temporary, "temporary keys");
+        assert_eq!(count_of(|it| it.is_ready || it.is_unused()), 0, "sessions at rest");
+        assert!(self.known.values().all(|key| !key.sessions.is_empty()), "unused keys");
+    }
+
+    /// The links that each session notes.
+    pub(super) fn carried(&self) -> BTreeSet<(LinkId, SessionRef)> {
+        let mut carried = BTreeSet::new();
+        for (id, key) in &self.known {
+            for (session, state) in &key.sessions {
+                let name = SessionRef { key: *id, session: *session };
+                carried.extend(state.links.iter().map(|link| (*link, name)));
+            }
+        }
+        carried
+    }
+}
+
 /// Every session that could make room has a link, or the key is gone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct NoRoom;

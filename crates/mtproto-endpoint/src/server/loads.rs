@@ -96,6 +96,15 @@ impl Loads {
     }
 }
 
+#[cfg(test)]
+impl Loads {
+    /// Checks that the bytes are counted right.
+    pub(super) fn assert_sound(&self) {
+        let packets = self.by_key.values().flat_map(|load| &load.packets);
+        assert_eq!(self.bytes, packets.map(|packet| packet.payload.len()).sum::<usize>());
+    }
+}
+
 /// There is no room to let a packet wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct TooMany;

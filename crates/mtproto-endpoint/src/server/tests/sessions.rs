@@ -1,0 +1,185 @@
+//! Sessions: how many there may be, and when they are forgotten.
+
+use std::time::Duration;
+
+use mtproto_frame::TransportError;
+use mtproto_session::LinkId;
+use mtproto_tl::Encode;
+use mtproto_tl::types::MsgsAck;
+
+use super::peer::Peer;
+use super::talk::query;
+use super::world::World;
+use crate::server::keys::Keys;
+use crate::server::{
+    Event, PushError, SESSION_IDLE, SESSIONS_PER_KEY_MAX, SESSIONS_PER_LINK_MAX, SessionRef,
+};
+
+#[test]
+fn a_push_finds_its_session_or_nobody() {
+    let mut world = World::new(1);
+    let (link, mut peer) = (world.open(1), world.peer());
+    world.send(link, &mut peer, &query(1));
+    world.push(peer.session_ref(), &query(2));
+    assert!(world.link(link).has(&query(2)));
+    let nobody = SessionRef { session: mtproto_tl::SessionId(99), ..peer.session_ref() };
+    let refused = world.endpoint.push(nobody, query(3).to_bytes(), world.now);
+    assert_eq!(refused, Err(PushError::NoSession));
+}
+
+// req: S5
+#[test]
+fn a_session_outlives_its_link() {
+    let mut world = World::new(2);
+    let (link, mut peer) = (world.open(1), world.peer());
+    world.send(link, &mut peer, &query(1));
+    world.lose(link);
+    world.push(peer.session_ref(), &query(2));
+    world.wait(Duration::from_secs(60));
+    let link = world.open(2);
+    world.send(link, &mut peer, &MsgsAck { msg_ids: vec![] });
+    assert!(world.link(link).has(&query(2)), "what waited is sent");
+    let opened = Event::SessionOpened(peer.session_ref());
+    assert_eq!(world.events, [opened], "it is the same session");
+}
+
+#[test]
+fn an_idle_session_is_forgotten() {
+    let mut world = World::new(3);
+    let (link, mut peer) = (world.open(1), world.peer());
+    world.send(link, &mut peer, &query(1));
+    world.wait(Duration::from_secs(60));
+    world.lose(link);
+    world.wait(SESSION_IDLE - Duration::from_secs(1));
+    assert_eq!(world.endpoint.session_count(), 1);
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.endpoint.session_count(), 0);
+    assert_eq!(world.events.last(), Some(&Event::SessionClosed(peer.session_ref())));
+    let pushed = world.endpoint.push(peer.session_ref(), query(2).to_bytes(), world.now);
+    assert_eq!(pushed, Err(PushError::NoSession));
+}
+
+#[test]
+fn a_session_that_has_a_link_again_is_kept() {
+    let mut world = World::new(4);
+    let (link, mut peer) = (world.open(1), world.peer());
+    world.send(link, &mut peer, &query(1));
+    world.lose(link);
+    world.wait(SESSION_IDLE - Duration::from_secs(1));
+    let link = world.open(2);
+    // The salt of yesterday is refused, the one that the refusal names is not.
+    world.send(link, &mut peer, &query(2));
+    world.send(link, &mut peer, &query(3));
+    world.wait(SESSION_IDLE * 2);
+    assert_eq!(world.endpoint.session_count(), 1);
+}
+
+/// One session on each of `count` links of its own.
+fn occupy(world: &mut World, peer: &Peer, count: usize) -> Vec<LinkId> {
+    let open = |number: usize| {
+        let link = world.open(number as u64);
+        world.send(link, &mut peer.in_session(number as u64), &query(1));
+        assert_eq!(world.link(link).closed, None);
+        link
+    };
+    (1..=count).map(open).collect()
+}
+
+#[test]
+fn one_key_has_so_many_sessions() {
+    let mut world = World::new(5);
+    let peer = world.peer();
+    let links = occupy(&mut world, &peer, SESSIONS_PER_KEY_MAX);
+    let late = world.open(1000);
+    world.send(late, &mut peer.in_session(1000), &query(1));
+    assert!(world.is_refused(late, TransportError::Flood), "not -404, which costs the key");
+
+    // The one that is without a link for longest makes room.
+    for index in [3, 1] {
+        world.lose(links[index]);
+        world.wait(Duration::from_secs(1));
+    }
+    let late = world.open(1001);
+    world.send(late, &mut peer.in_session(1001), &query(1));
+    assert_eq!(world.link(late).closed, None);
+    assert_eq!(world.endpoint.session_count(), SESSIONS_PER_KEY_MAX);
+    let closed = Event::SessionClosed(peer.in_session(4).session_ref());
+    assert!(world.events.contains(&closed));
+}
+
+#[test]
+fn one_shard_has_so_many_sessions() {
+    let mut world = World::new(6);
+    world.endpoint.keys = Keys::new(3);
+    let mut peers: Vec<_> = (0..5).map(|_| world.peer()).collect();
+    for (number, peer) in (1..).zip(&mut peers[..3]) {
+        let link = world.open(number);
+        world.send(link, peer, &query(1));
+    }
+    let late = world.open(4);
+    world.send(late, &mut peers[3], &query(1));
+    assert!(world.is_refused(late, TransportError::Flood));
+    world.lose(LinkId(2));
+    let late = world.open(5);
+    world.send(late, &mut peers[4], &query(1));
+    assert_eq!(world.link(late).closed, None);
+    assert_eq!(world.endpoint.session_count(), 3);
+    assert!(world.events.contains(&Event::SessionClosed(peers[1].session_ref())));
+}
+
+#[test]
+fn a_key_survives_that_its_last_session_makes_room_for_its_next() {
+    let mut world = World::new(7);
+    world.endpoint.keys = Keys::new(1);
+    let (mut peer, mut other) = (world.peer(), world.peer());
+    let link = world.open(1);
+    world.send(link, &mut peer, &query(1));
+    world.lose(link);
+    // Both arrive together: the other's session takes the place of the idle one, whose key is then
+    // needed for the next packet.
+    let (first, second) = (world.open(2), world.open(3));
+    world.holds.store = true;
+    world.send(first, &mut other, &query(1));
+    world.holds.store = false;
+    let load = world.asked.pop_front().expect("a load");
+    let found = super::world::ready(load.carry_out(&world.memory));
+    world.endpoint.stored(found, world.now);
+    world.put(second, &mut peer.in_session(2), &query(1));
+    world.drain();
+    assert!(world.is_refused(second, TransportError::Flood));
+    assert_eq!(world.link(first).closed, None);
+}
+
+#[test]
+fn one_link_carries_so_many_sessions() {
+    let mut world = World::new(9);
+    let (link, peer) = (world.open(1), world.peer());
+    let mut sessions: Vec<_> =
+        (1..=1 + SESSIONS_PER_LINK_MAX as u64).map(|number| peer.in_session(number)).collect();
+    for session in &mut sessions {
+        world.send(link, session, &query(1));
+    }
+    for (number, session) in (100..).zip(&sessions) {
+        world.push(session.session_ref(), &query(number));
+    }
+    assert!(!world.link(link).has(&query(100)), "the first waits for a link");
+    let others = 101..=100 + SESSIONS_PER_LINK_MAX as u32;
+    assert!(others.into_iter().all(|number| world.link(link).has(&query(number))));
+    world.send(link, &mut sessions[0], &query(3));
+    assert!(world.link(link).has(&query(100)), "it is carried again");
+}
+
+#[test]
+fn a_recorded_packet_is_no_way_into_a_session() {
+    let mut world = World::new(10);
+    let (link, thief, mut peer) = (world.open(1), world.open(2), world.peer());
+    let message = peer.message(world.time(), &query(1));
+    let (packet, _) = world.seal(&peer, &message);
+    world.send_bytes(link, &packet);
+    world.send_bytes(thief, &packet);
+    world.push(peer.session_ref(), &query(2));
+    assert!(world.link(link).has(&query(2)) && !world.link(thief).has(&query(2)));
+    world.lose(thief);
+    world.push(peer.session_ref(), &query(3));
+    assert!(world.link(link).has(&query(3)));
+}
