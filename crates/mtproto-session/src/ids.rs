@@ -10,6 +10,7 @@ pub struct MsgIds {
 
 impl MsgIds {
     /// The id for `time`, or the next free one if the clock stood still or stepped back.
+    // req: L18
     pub fn issue(&mut self, time: ServerTime, author: Author) -> MsgId {
         let id = MsgId::at(time, author).max(self.next_free(author));
         debug_assert!(id > self.last, "ids grow until the year 2106");

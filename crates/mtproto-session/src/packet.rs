@@ -40,6 +40,7 @@ pub(crate) struct Packet {
     bytes: usize,
     wrap: bool,
     has_reply: bool,
+    is_closed: bool,
 }
 
 impl Packet {
@@ -48,7 +49,8 @@ impl Packet {
     // req: S46
     pub(crate) fn has_room(&self, len: usize) -> bool {
         self.messages.is_empty()
-            || self.messages.len() < CONTAINER_SEND_MESSAGES_MAX
+            || !self.is_closed
+                && self.messages.len() < CONTAINER_SEND_MESSAGES_MAX
                 && self.bytes + MESSAGE_HEADER_LEN + len <= CONTAINER_SEND_BYTES_MAX
     }
 
@@ -77,6 +79,11 @@ impl Packet {
     /// is fresh around it.
     pub(crate) fn wrap(&mut self) {
         self.wrap = true;
+    }
+
+    /// Lets nothing follow what is in it.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -115,7 +115,7 @@ impl ClientSession {
                 Errand::DestroySession(session_id) => self.errands.destroy_session(session_id),
                 Errand::DropAnswer(request) => self.errands.drop_answer(request),
                 Errand::FutureSalts => self.errands.salts_asked = None,
-                Errand::Ping(ping) => self.pings.refused(ping, self.now),
+                Errand::Ping(ping) => self.pings.refused(ping),
                 Errand::Reply => (),
                 Errand::Request(request) => {
                     too_often |= self.requests.refused(request);
@@ -176,6 +176,7 @@ fn lasting(mut errands: Vec<Errand>) -> Vec<Errand> {
 }
 
 /// The id of the session after this one: as random as the first, since that was.
+// req: L9
 fn next_session_id(session_id: SessionId) -> SessionId {
     let [a, b, c, d, e, f, g, h, ..] = sha256(&[b"session after", &session_id.0.to_le_bytes()]);
     let next = u64::from_le_bytes([a, b, c, d, e, f, g, h]);

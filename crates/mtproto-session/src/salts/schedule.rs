@@ -42,6 +42,7 @@ impl fmt::Debug for SaltSecret {
 }
 
 /// The salt that a key exchange ended with. It is the salt of the period in which the key was made.
+// req: L15
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FirstSalt {
     /// The salt.

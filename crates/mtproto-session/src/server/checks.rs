@@ -77,6 +77,7 @@ impl ServerSession {
         }
         let accepted = understand(flat, id, seqno).ok_or(refuse(BadMsg::Container))?;
         match self.config.strictness {
+            // req: L1
             Strictness::Lenient => Ok(accepted),
             Strictness::Strict => match self.strict_fault(&accepted) {
                 Some(reason) => Err(refuse(reason)),

@@ -41,6 +41,7 @@ impl Links {
     }
 
     /// The one that answers go to.
+    // req: L19
     pub(super) fn newest(&self) -> Option<LinkId> {
         self.attached.last().map(|attached| attached.link)
     }

@@ -187,6 +187,7 @@ impl ServerSession {
         now: Instant,
     ) -> Result<Verdict, Fault> {
         self.now = now;
+        // req: L9
         if self.session_id == SessionId(0) {
             return Err(Fault::SessionIdZero);
         }
@@ -312,6 +313,8 @@ impl ServerSession {
         }
     }
 
+    /// Only from here on is a message a duplicate when it comes again.
+    // req: L5, S97
     fn accept(&mut self, link: LinkId, message: Received) {
         self.inbox.insert(message.id, message.seqno, message.state());
         if let Some((copy, seqno)) = message.copied_by
@@ -322,7 +325,8 @@ impl ServerSession {
         self.act(link, message);
     }
 
-    /// Answers a message that came over `link`.
+    /// Answers a message that came over `link`, with a message and not with an `rpc_result`.
+    // req: L17
     fn reply(&mut self, link: LinkId, object: &impl Encode) {
         self.notices.add(link, Author::ServerReply, object);
     }

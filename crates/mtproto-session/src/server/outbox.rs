@@ -23,6 +23,7 @@ pub const OUTBOX_AGE_MAX: Duration = Duration::from_secs(600);
 /// How often a message is sent unasked, once for each link that comes or goes. A client that never
 /// acknowledges what came inside a container costs no more; one that asks, or repeats its query,
 /// gets the message still.
+// req: L8
 pub const SENDS_MAX: u8 = 30;
 
 /// Content-related messages, oldest first, from the moment they exist until they are acknowledged.

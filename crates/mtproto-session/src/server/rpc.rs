@@ -107,7 +107,7 @@ impl ServerSession {
             wrappers::Unwrapped { query: wrapped.clone(), ..wrappers::Unwrapped::default() }
         });
         let wrappers::Unwrapped { query, after, layer, without_updates } = inner;
-        // req: S113
+        // req: L21, S113
         if object_id(&query) == BindTempAuthKey::ID {
             return match BindTempAuthKey::from_bytes(&query) {
                 Ok(query) => {
@@ -200,8 +200,8 @@ impl ServerSession {
         }
     }
 
-    /// The client has this message of ours.
-    // req: S94
+    /// The client has this message of ours. Whatever else it acknowledges is ignored.
+    // req: L2, L23, S94
     pub(super) fn acknowledged(&mut self, id: MsgId) {
         let Some(entry) = self.outbox.remove(id) else { return };
         if let Some(request) = entry.answers {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use mtproto_pack::{Message, RPC_ERROR_ID, RpcResult, object_id};
 use mtproto_tl::{Author, Encode, types};
 
 use super::ServerSession;
@@ -22,12 +23,18 @@ impl ServerSession {
             if sent_before || is_stale {
                 packet.wrap();
             }
+            let is_error = is_error(&message);
             packet.push(message);
+            // req: L24
+            if is_error {
+                packet.close();
+            }
         }
         while let Some(notice) = self.notices.take_next(link, |len| packet.has_room(len)) {
             packet.push_service(notice.body, notice.author, &mut self.ids, self.seqnos, time);
         }
         self.add_acks(link, &mut packet);
+        // req: L26
         let seqno = self.seqnos.service();
         let message = packet.finish(Author::ServerNotice, &mut self.ids, seqno, time)?;
         let salt = self.salts.current(time);
@@ -70,4 +77,10 @@ impl ServerSession {
         let time = self.clock.now(self.now);
         packet.push_service(body, Author::ServerNotice, &mut self.ids, self.seqnos, time);
     }
+}
+
+/// Whether it is an `rpc_error`: some clients stop reading a container there.
+fn is_error(message: &Message) -> bool {
+    let answer = RpcResult::read(&message.body);
+    answer.is_ok_and(|answer| object_id(&answer.result) == RPC_ERROR_ID)
 }

@@ -63,7 +63,7 @@ impl ServerSession {
             // req: S56
             Inbound::HttpWait | Inbound::Ignored => (),
             Inbound::Ping { ping_id, disconnect_delay } => {
-                // req: S26, S27, S28
+                // req: L33, S26, S27, S28
                 self.reply(link, &types::Pong { msg_id: id, ping_id });
                 if let Some(seconds) = disconnect_delay {
                     self.links.disconnect_after(link, seconds, self.now);
@@ -121,7 +121,7 @@ impl ServerSession {
         self.reply(link, &types::FutureSalts { req_msg_id, now, salts });
     }
 
-    // req: S16, S17
+    // req: L22, S16, S17
     fn reply_states(&mut self, link: LinkId, req_msg_id: MsgId, ids: &[MsgId]) {
         let states = ids.iter().map(|id| match id.is_from_client() {
             true => self.inbox.state(*id),
@@ -142,8 +142,8 @@ impl ServerSession {
         }
     }
 
-    /// The client says what it knows of our messages.
-    // req: S17, S18
+    /// The client says what it knows of our messages. That it knows nothing means nothing.
+    // req: L3, S17, S18
     fn learn_states(&mut self, ids: &[MsgId], states: &[u8]) {
         for (id, state) in ids.iter().zip(states) {
             if MsgState(*state).is_received() {

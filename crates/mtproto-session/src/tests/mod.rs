@@ -5,6 +5,7 @@ mod client;
 mod client_refusals;
 mod client_talk;
 mod lossy;
+mod quirks;
 mod server;
 mod server_queue;
 mod server_refusals;

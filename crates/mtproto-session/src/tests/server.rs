@@ -211,7 +211,7 @@ fn the_auth_key_is_the_callers_to_destroy() {
     }
 }
 
-// req: S113, S119
+// req: L20, L21, S113, S119
 #[test]
 fn wrappers_and_gzip_are_looked_through() {
     let bind = functions::auth::BindTempAuthKey {
@@ -286,7 +286,7 @@ fn the_three_answers_to_rpc_drop_answer_are_true() {
     );
 }
 
-// req: S16, S17
+// req: L22, S16, S17
 #[test]
 fn states_say_what_became_of_each_message() {
     check(
@@ -404,6 +404,7 @@ fn a_long_answer_is_packed_when_that_saves() {
     );
 }
 
+// req: L9
 #[test]
 fn session_zero_does_not_exist() {
     let mut talk = Talk::new(Strictness::Lenient);

@@ -52,6 +52,7 @@ fn what_is_not_acknowledged_comes_again_over_a_new_link() {
 }
 
 // The old connection's end may be seen after the new one's first message.
+// req: L19
 #[test]
 fn the_end_of_an_old_link_does_not_detach_the_new_one() {
     check(
@@ -167,7 +168,6 @@ fn a_resend_request_for_anything_unknown_is_answered_with_states() {
     );
 }
 
-// Telethon answers every question for states with 01.
 // req: S17, S18
 #[test]
 fn states_from_the_client_acknowledge_what_they_say_was_received() {
@@ -182,6 +182,7 @@ fn states_from_the_client_acknowledge_what_they_say_was_received() {
 }
 
 // gotd never acknowledges what came inside a container.
+// req: L8
 #[test]
 fn without_acknowledgements_a_message_is_sent_a_few_times_only() {
     let mut talk = Talk::new(Strictness::Lenient);
