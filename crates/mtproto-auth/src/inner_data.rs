@@ -40,7 +40,7 @@ impl Challenge {
     }
 
     /// Reads what was encrypted for `key` in this exchange; `None` whatever is wrong with it.
-    // req: S111
+    // req: L11, S111
     pub(crate) fn decrypt(
         &self,
         key: &RsaPrivateKey,

@@ -87,6 +87,7 @@ impl Nonces {
     }
 
     /// The salt that the key starts with.
+    // req: L15
     pub(crate) fn first_salt(&self) -> Salt {
         Salt(mtproto_crypto::first_salt(&self.new_nonce, &self.id.server_nonce))
     }

@@ -16,6 +16,7 @@ pub const PLAIN_HEADER_LEN: usize = 20;
 pub const PLAIN_BODY_LEN_MAX: usize = 4096;
 
 /// One unencrypted message.
+// req: L14
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PlainMessage {
     /// Who sent it when. A server does not judge it: the client has no clock yet.
@@ -32,6 +33,7 @@ pub fn is_plain(packet: &[u8]) -> bool {
 
 impl PlainMessage {
     /// Reads a packet; the body shares its memory. Bytes behind the counted length are ignored.
+    // req: L6
     ///
     /// # Errors
     /// See [`PlainError`].

@@ -123,6 +123,7 @@ pub fn start(
 ) -> Result<(WaitDhParams, Bytes), Fault> {
     let Content::ReqPq { nonce } = query.content else { return Err(Fault::ChangedQuery) };
     let id = ExchangeId { nonce, server_nonce: random.array() };
+    // req: L13
     let (pq, p, q) = pq::generate_pq(random);
     let challenge = Challenge { id, pq, p, q };
     let fingerprints = config.keys.iter().map(|key| key.public().fingerprint().cast_signed());
@@ -165,6 +166,7 @@ impl WaitDhParams {
         let inner = self.read_inner(content, config, random)?;
         let nonces = Nonces { id: self.challenge.id, new_nonce: inner.new_nonce };
 
+        // req: L12
         let group = Group::well_known();
         let (secret, g_a) = DhSecret::generate(&group, random);
         let ExchangeId { nonce, server_nonce } = nonces.id;

@@ -49,6 +49,7 @@ pub use wire::{OutputBuffer, Wire};
 
 /// Longest payload of one frame that a server takes, in bytes. Living clients send up to 1 MiB and
 /// an envelope of up to 8 KiB.
+// req: L4
 pub const FRAME_LEN_MAX_SERVER: usize = (1 << 20) + (8 << 10);
 
 /// Longest payload of one frame that a client takes and that either side sends, in bytes.

@@ -84,6 +84,7 @@ pub(crate) fn open_as_server(header: &Header, key: Option<&SecretKey>) -> Option
     let mut decrypted = *header;
     ciphers.inbound.apply(&mut decrypted);
     let framing = Framing::from_tag(part(&decrypted, TAG_AT))?;
+    // req: L31
     let dc = i16::from_le_bytes(part(&decrypted, DC_AT));
     Some(Opened { framing, dc, ciphers })
 }

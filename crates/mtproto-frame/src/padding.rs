@@ -10,6 +10,7 @@ pub const CLIENT_PADDING_MAX: u8 = 15;
 
 /// The most padding a server puts behind a frame, in bytes: clients are alive that cut off no more
 /// than the remainder of four.
+// req: L27
 pub const SERVER_PADDING_MAX: u8 = 3;
 
 /// What a [`PaddingSource`] grows from, drawn when the stream is made.

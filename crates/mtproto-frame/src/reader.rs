@@ -52,6 +52,7 @@ impl FrameReader {
         }
     }
 
+    // req: L28
     fn abridged_head(&self, input: &[u8]) -> Result<Head, PeerFault> {
         let Some(&first) = input.first() else { return Ok(Head::Partial) };
         let quick_ack = first & ABRIDGED_QUICK_ACK != 0;
@@ -73,6 +74,7 @@ impl FrameReader {
         self.frame(4, len, 0, quick_ack)
     }
 
+    // req: L28
     fn intermediate_head(&self, input: &[u8]) -> Result<Head, PeerFault> {
         let Some(prefix) = input.first_chunk() else { return Ok(Head::Partial) };
         let word = u32::from_le_bytes(*prefix);
@@ -206,6 +208,7 @@ fn control(payload: &[u8]) -> Control {
 
 /// How much of a padded frame is its packet: whole cipher blocks of an encrypted one, what a plain
 /// one says of itself, and whole words of anything else.
+// req: L27
 fn unpadded_len(frame: &[u8]) -> usize {
     let words = frame.len() & !3;
     match (frame.first_chunk(), frame.get(16..20).and_then(<[u8]>::first_chunk)) {

@@ -9,6 +9,7 @@ use crate::container::{self, CONTAINER_ID, ContainerError, Message, read_contain
 use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
 
 /// `msg_copy#e06046b2`, which is read but never written.
+// req: S52
 pub const MSG_COPY_ID: u32 = 0xe060_46b2;
 
 /// `message#5bb8e511`, the boxed form that only `msg_copy` uses.

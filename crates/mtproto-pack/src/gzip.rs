@@ -71,7 +71,7 @@ pub fn pack(object: &[u8]) -> Option<Bytes> {
 /// # Errors
 /// `TooLarge` as soon as more than `len_max` bytes have come out; `Nested`, `Malformed`,
 /// `Undecodable`.
-// req: S53, S54, S55
+// req: L20, S53, S54, S55
 pub fn unpack(object: &[u8], len_max: usize) -> Result<Bytes, GzipError> {
     let mut input = Reader::new(object);
     match input.u32()? {
@@ -166,6 +166,7 @@ mod tests {
         assert_eq!(pack(&once), None);
     }
 
+    // req: L20
     #[test]
     fn zlib_format_is_read_too() {
         let mut encoder = ZlibEncoder::new(Vec::new(), LEVEL);

@@ -235,7 +235,7 @@ fn init_connection<X>(query: X) -> InitConnection<X> {
     }
 }
 
-// req: S113, S119
+// req: L20, L21, S113, S119
 #[test]
 fn wrappers_come_off_in_any_order() {
     let query = Raw(vec![0x11; 400].into());

@@ -74,7 +74,7 @@ impl From<GzipError> for WrapperError {
 ///
 /// # Errors
 /// The first fault found. `inflated_max` bounds what comes out of gzip, in bytes.
-// req: S113, S119
+// req: L20, L21, S113, S119
 pub fn strip(query: &Bytes, inflated_max: usize) -> Result<Unwrapped, WrapperError> {
     let mut unwrapped = Unwrapped { query: query.clone(), ..Unwrapped::default() };
     for _ in 0..=WRAPPERS_MAX {

@@ -59,7 +59,7 @@ fn both_kinds_of_key_with_our_client() {
     }
 }
 
-// req: S111
+// req: L11, S111
 #[test]
 fn every_rsa_form_with_every_inner_constructor() {
     for scheme in [Scheme::Pad, Scheme::Old] {
@@ -102,7 +102,7 @@ fn the_data_centre_counts_only_where_the_server_has_one() {
     }
 }
 
-// req: S111
+// req: L13, S111
 #[test]
 fn the_challenge_is_what_living_clients_can_read() {
     let stages = Stages::new(KeyKind::Permanent, 2);

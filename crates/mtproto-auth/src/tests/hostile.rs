@@ -11,7 +11,7 @@ use mtproto_tl::types::{
 };
 use mtproto_tl::{Decode, Encode};
 
-use super::support::{Form, HandMade, NOW, Stages, copied, query, server_config};
+use super::support::{Form, HandMade, NOW, Stages, copied, hex, query, server_config, vector};
 use crate::nonces::{ExchangeId, Nonces, Verdict};
 use crate::{Fault, KeyKind};
 
@@ -117,6 +117,17 @@ fn an_unfit_group_is_refused() {
     let composite = below_prime(1);
     let result = client_on(|inner| (inner.g, inner.dh_prime) = (4, composite));
     assert_eq!(result, unfit(GroupError::NotSafePrime));
+}
+
+// req: L12
+#[test]
+fn the_group_is_the_one_that_living_clients_know() {
+    let sample = vector("auth_key_sample");
+    let result = client_on(|inner| {
+        assert_eq!(inner.g, 3);
+        assert_eq!(inner.dh_prime[..], hex(&sample["dh_prime"]));
+    });
+    assert_eq!(result, Ok(()));
 }
 
 // req: S111

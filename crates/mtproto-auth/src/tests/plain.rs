@@ -15,6 +15,7 @@ fn packet(len: usize) -> Bytes {
     packet.into()
 }
 
+// req: L6
 #[test]
 fn a_message_reads_back_and_filler_behind_it_is_ignored() {
     let message = PlainMessage { msg_id: MsgId(0x65c5_3d50_0006_72d4), body: copied(b"object") };
@@ -69,7 +70,7 @@ fn queries_of_the_sample_are_read_with_their_nonces() {
     }
 }
 
-// req: S111
+// req: L6, S111
 #[test]
 fn filler_inside_the_body_does_not_make_another_query() {
     let stages = Stages::new(KeyKind::Permanent, 1);
@@ -83,6 +84,7 @@ fn filler_inside_the_body_does_not_make_another_query() {
     assert_eq!(query(&old).nonce(), query(&new).nonce());
 }
 
+// req: L14
 #[test]
 fn only_the_key_exchange_may_travel_unencrypted() {
     let ack = MsgsAck { msg_ids: vec![MsgId(5)] }.to_bytes();

@@ -202,7 +202,7 @@ fn another_key_or_direction_is_refused() {
 }
 
 /// Even the owner of the key has to keep the lengths: 12..1024 bytes of padding, whole words.
-// req: S112
+// req: L26, S112
 #[test]
 fn only_right_lengths_are_accepted_from_an_owner_of_the_key() {
     let key = AuthKey::new(vectors::counting());

@@ -62,6 +62,7 @@ impl Verified<'_> {
         let len = u32::from_le_bytes(*part::<28, 4, _>(header));
         let len = usize::try_from(len).map_err(|_| OpenError)?;
         let padding_len = rest.len().checked_sub(len).ok_or(OpenError)?;
+        // req: L26
         if !len.is_multiple_of(4) || !(PADDING_MIN..=PADDING_MAX).contains(&padding_len) {
             return Err(OpenError);
         }

@@ -40,6 +40,7 @@ impl ServerEndpoint {
                 self.received.extend(waiting);
                 return;
             }
+            // req: L25
             Ok(None) => TransportError::NotFound,
             // The key may well exist: -404 would make the client throw it away.
             Ok(Some(_)) | Err(_) => TransportError::Flood,

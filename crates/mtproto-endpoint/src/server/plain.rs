@@ -21,12 +21,13 @@ impl ServerEndpoint {
         match query {
             Some(Some(query)) => self.handle_query(link, query),
             // An acknowledgement, which has no meaning here.
+            // req: L14
             Some(None) => {}
             None => self.refuse(link, TransportError::NotFound),
         }
     }
 
-    // req: S111
+    // req: L7, L16, S111
     fn handle_query(&mut self, link: LinkId, query: Query) {
         if query.server_nonce().is_none() {
             return match self.exchanges.repeated(&query) {

@@ -78,6 +78,7 @@ fn the_kind_of_a_secret_is_kept() {
     assert_eq!(refused.map(|_| ()), Err(Misuse::FullObfuscated));
 }
 
+// req: L31
 #[test]
 fn the_dc_of_the_header_is_read_and_none_refused() {
     for dc in [0, 2, -4, 10_002, i16::MIN, i16::MAX] {

@@ -9,6 +9,7 @@ fn frame(payload: &[u8], padding: usize) -> Vec<u8> {
     [&len.to_le_bytes()[..], payload, &vec![0x5a; padding]].concat()
 }
 
+// req: L27
 #[test]
 fn up_to_fifteen_bytes_are_cut_off() {
     for padding in 0..=15 {
@@ -39,6 +40,7 @@ fn padding_lens(wire: &mut Wire, payload: &Bytes) -> BTreeSet<usize> {
     (0..500).map(padding).collect()
 }
 
+// req: L27
 #[test]
 fn a_client_writes_up_to_fifteen_and_a_server_up_to_three() {
     let mut client = client(Framing::Padded);

@@ -89,6 +89,7 @@ fn a_server_knows_what_it_recognised() {
     }
 }
 
+// req: L4
 #[test]
 fn the_longest_packets_pass() {
     for framing in Framing::ALL {

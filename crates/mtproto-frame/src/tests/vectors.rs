@@ -27,7 +27,7 @@ fn frames(framing: Framing, items: &[Outbound]) -> Vec<u8> {
     send(&mut client(framing), items).split_off(framing.opening().len())
 }
 
-// req: S71, S115
+// req: L28, S71, S115
 #[test]
 fn client_frames() {
     let v = vectors("framing");
