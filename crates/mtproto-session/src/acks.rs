@@ -45,6 +45,13 @@ impl AckQueue {
         }
     }
 
+    /// Lets what is owed leave with the next drain.
+    pub fn hurry(&mut self, now: Instant) {
+        if !self.owed.is_empty() {
+            self.due = Some(now);
+        }
+    }
+
     /// Takes `id` off the list: something else has acknowledged it.
     pub fn settle(&mut self, id: MsgId) {
         // Answers come about in the order of their queries, so this looks at few.

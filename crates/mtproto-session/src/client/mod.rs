@@ -222,10 +222,11 @@ impl ClientSession {
         self.now = now;
         self.links.retain(|known| *known != link);
         if self.links.len() >= CLIENT_LINKS_MAX {
-            self.links.remove(0);
+            let oldest = self.links.remove(0);
+            self.pings.link_detached(oldest, false);
         }
         self.links.push(link);
-        self.pings.link_attached(now);
+        self.pings.link_attached(link, now);
     }
 
     /// A link is gone. What went over it and is not answered goes out again, or is asked about.
@@ -239,6 +240,16 @@ impl ClientSession {
         self.errands.ask_states(ask);
         let lost = self.sent.lost_with(link, now);
         self.redo(link, lost);
+    }
+
+    /// Something, such as the machine's sleep, makes every link doubtful: each is pinged at once and
+    /// closed unless something comes over it within `limit`.
+    // req: S118
+    pub fn probe_links(&mut self, limit: Duration, now: Instant) {
+        self.now = now;
+        for link in &self.links {
+            self.pings.probe(*link, limit);
+        }
     }
 
     /// The packet whose outermost message is `packet` was sealed, and asks for the quick

@@ -1,6 +1,6 @@
 //! Keepalive: a ping now and then, and what it means when no pong comes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::output::PingId;
@@ -40,6 +40,8 @@ pub(super) struct Pings {
     wanted: VecDeque<PingId>,
     /// When the keepalive pings next; `None` while there is no link.
     due: Option<Instant>,
+    /// Links that the keepalive is to ping, with how long each may then be silent.
+    probes: BTreeMap<LinkId, Duration>,
     waiting: VecDeque<Waiting>,
 }
 
@@ -48,6 +50,8 @@ struct Waiting {
     ping: PingId,
     link: LinkId,
     is_keepalive: bool,
+    /// How long the link may be silent from now on.
+    limit: Duration,
     sent: Instant,
     /// When the link was last heard of, but not before the ping.
     heard: Instant,
@@ -56,7 +60,7 @@ struct Waiting {
 impl Pings {
     pub(super) fn new(config: PingConfig) -> Self {
         let (wanted, waiting) = (VecDeque::new(), VecDeque::new());
-        Self { config, last: 0, wanted, due: None, waiting }
+        Self { config, last: 0, wanted, due: None, probes: BTreeMap::new(), waiting }
     }
 
     /// A ping that the caller wants, as soon as there is a link.
@@ -70,11 +74,33 @@ impl Pings {
     }
 
     /// The keepalive begins at once on a new link: it tells the server that we are there.
-    pub(super) fn link_attached(&mut self, now: Instant) {
-        self.due = Some(now);
+    pub(super) fn link_attached(&mut self, link: LinkId, now: Instant) {
+        self.probe(link, self.config.pong_timeout);
+        self.due.get_or_insert(now + self.config.interval);
+    }
+
+    /// Lets the keepalive ping all links when it is due: the server closes one that it hears none
+    /// from.
+    // req: S30
+    pub(super) fn keep_alive(&mut self, links: &[LinkId], now: Instant) {
+        if self.due.is_some_and(|due| due <= now) {
+            self.due = Some(now + self.config.interval);
+            links.iter().for_each(|link| self.probe(*link, self.config.pong_timeout));
+        }
+    }
+
+    /// A link is to show within `limit` that it is alive.
+    pub(super) fn probe(&mut self, link: LinkId, limit: Duration) {
+        self.probes.insert(link, limit);
+    }
+
+    /// A link that the keepalive has to ping.
+    pub(super) fn next_probe(&self) -> Option<LinkId> {
+        self.probes.keys().next().copied()
     }
 
     pub(super) fn link_detached(&mut self, link: LinkId, is_last: bool) {
+        self.probes.remove(&link);
         self.waiting.retain(|waiting| waiting.link != link);
         if is_last {
             self.due = None;
@@ -97,8 +123,8 @@ impl Pings {
     /// The ping to be sent over `link` now, if one is due, and the `disconnect_delay` that it
     /// carries in seconds.
     pub(super) fn take_due(&mut self, link: LinkId, now: Instant) -> Option<(PingId, Option<i32>)> {
-        let (ping, delay) = if self.due.is_some_and(|due| due <= now) {
-            self.due = Some(now + self.config.interval);
+        let probed = self.probes.remove(&link);
+        let (ping, delay) = if probed.is_some() {
             let delay = i32::try_from(self.config.disconnect_delay.as_secs()).unwrap_or(i32::MAX);
             (self.next(), Some(delay))
         } else {
@@ -108,7 +134,8 @@ impl Pings {
             self.waiting.pop_front();
         }
         let is_keepalive = delay.is_some();
-        self.waiting.push_back(Waiting { ping, link, is_keepalive, sent: now, heard: now });
+        let limit = probed.unwrap_or(self.config.pong_timeout);
+        self.waiting.push_back(Waiting { ping, link, is_keepalive, limit, sent: now, heard: now });
         Some((ping, delay))
     }
 
@@ -120,11 +147,11 @@ impl Pings {
     }
 
     /// The server refused a ping: it goes out again, that of the keepalive as another.
-    pub(super) fn refused(&mut self, ping: PingId, now: Instant) {
+    pub(super) fn refused(&mut self, ping: PingId) {
         let refused = self.waiting.iter().position(|waiting| waiting.ping == ping);
         let Some(refused) = refused.and_then(|index| self.waiting.remove(index)) else { return };
         if refused.is_keepalive {
-            self.due = self.due.map(|_| now);
+            self.probe(refused.link, refused.limit);
         } else {
             self.wanted.push_front(ping);
         }
@@ -132,7 +159,7 @@ impl Pings {
 
     /// Takes a link that is silent while it owes a pong.
     pub(super) fn take_silent(&mut self, now: Instant) -> Option<LinkId> {
-        let is_silent = |waiting: &&Waiting| waiting.heard + self.config.pong_timeout <= now;
+        let is_silent = |waiting: &&Waiting| waiting.heard + waiting.limit <= now;
         let link = self.waiting.iter().find(is_silent)?.link;
         self.waiting.retain(|waiting| waiting.link != link);
         Some(link)
@@ -140,11 +167,12 @@ impl Pings {
 
     /// When a ping is due, or a pong overdue.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let silence = self.waiting.iter().map(|waiting| waiting.heard + self.config.pong_timeout);
+        let silence = self.waiting.iter().map(|waiting| waiting.heard + waiting.limit);
         self.due.into_iter().chain(silence).min()
     }
 
-    fn next(&mut self) -> PingId {
+    /// A number for a ping.
+    pub(super) fn next(&mut self) -> PingId {
         self.last += 1;
         PingId(self.last)
     }

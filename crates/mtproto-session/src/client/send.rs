@@ -22,9 +22,9 @@ struct Draft {
 impl ClientSession {
     /// Everything that is ready, as far as it fits into one packet.
     pub(super) fn next_packet(&mut self) -> Option<Outgoing> {
-        let link = self.notices.next_link().or(self.links.last().copied())?;
-        let (packet, log, time) = (Packet::default(), Vec::new(), self.clock.now(self.now));
-        let mut draft = Draft { packet, link, time, log, quick_ack: false };
+        self.pings.keep_alive(&self.links, self.now);
+        let mut draft = self.draft(self.notices.next_link().or(self.links.last().copied())?);
+        let (link, time) = (draft.link, draft.time);
         if self.links.contains(&link) && !self.add_requests(&mut draft) {
             self.add_errands(&mut draft);
             self.add_upkeep(&mut draft);
@@ -35,7 +35,44 @@ impl ClientSession {
             draft.log.push((message.id, Errand::Reply));
         }
         self.add_acks(&mut draft);
+        self.finish(draft).or_else(|| self.next_probe())
+    }
+
+    /// A ping over a link that nothing else leaves by.
+    fn next_probe(&mut self) -> Option<Outgoing> {
+        let mut draft = self.draft(self.pings.next_probe()?);
+        self.add_upkeep(&mut draft);
         self.finish(draft)
+    }
+
+    /// The last packets before the links close, or before another session goes on over them: what
+    /// is owed is acknowledged. For links that `stay`, the end that keepalives of this session have
+    /// asked for is put off, so that it does not come upon the other.
+    // req: S29, S95
+    pub fn last_words(&mut self, stay: bool, now: Instant) -> Vec<Outgoing> {
+        self.now = now;
+        let newest = self.links.last().copied();
+        let links = self.links.clone().into_iter();
+        let packets = links.filter_map(|link| {
+            let mut draft = self.draft(link);
+            if stay {
+                let ping_id = i64::from_le_bytes(self.pings.next().0.to_le_bytes());
+                let query =
+                    functions::PingDelayDisconnect { ping_id, disconnect_delay: LAST_DELAY };
+                self.add_service(&mut draft, &query, Errand::Reply);
+            }
+            if Some(link) == newest {
+                self.acks.hurry(now);
+                self.add_acks(&mut draft);
+            }
+            self.finish(draft)
+        });
+        packets.collect()
+    }
+
+    fn draft(&self, link: LinkId) -> Draft {
+        let (packet, log, time) = (Packet::default(), Vec::new(), self.clock.now(self.now));
+        Draft { packet, link, time, log, quick_ack: false }
     }
 
     /// When there is something to do without any input. Without a link there is nothing.
@@ -188,6 +225,10 @@ impl ClientSession {
         needed.max(self.errands.salts_due(self.now))
     }
 }
+
+/// The `disconnect_delay` of a session that leaves its links to another, in seconds: as good as
+/// never, and within what any server takes for a delay.
+const LAST_DELAY: i32 = 7 * 24 * 60 * 60;
 
 /// No single question or order is longer, lists of ids aside.
 const ERRAND_LEN_MAX: usize = 32;

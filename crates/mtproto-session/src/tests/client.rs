@@ -1,5 +1,7 @@
 //! The client session, message by message.
 
+mod links;
+
 use expect_test::expect;
 use mtproto_pack::{DropAnswer, RpcError, gzip};
 use mtproto_tl::{Encode, MsgId, Raw, Salt, SessionId, functions, types};

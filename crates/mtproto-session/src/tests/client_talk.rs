@@ -160,18 +160,21 @@ impl Talk {
                     let event = self.event(&event);
                     self.note('!', LINK, &event);
                 }
-                ClientOutput::Send(outgoing) => {
-                    let salt = self.transcript.salt(outgoing.salt);
-                    let lines = self.transcript.packet(&outgoing.message);
-                    for (index, line) in lines.into_iter().enumerate() {
-                        let salt = if index == 0 { format!(" salt={salt}") } else { String::new() };
-                        self.note('>', outgoing.link, &(line + &salt));
-                    }
-                    self.packets.push(outgoing);
-                }
+                ClientOutput::Send(outgoing) => self.send(outgoing),
                 ClientOutput::Wait(deadline) => return deadline,
             }
         }
+    }
+
+    /// A packet leaves.
+    pub(super) fn send(&mut self, outgoing: Outgoing) {
+        let salt = self.transcript.salt(outgoing.salt);
+        let lines = self.transcript.packet(&outgoing.message);
+        for (index, line) in lines.into_iter().enumerate() {
+            let salt = if index == 0 { format!(" salt={salt}") } else { String::new() };
+            self.note('>', outgoing.link, &(line + &salt));
+        }
+        self.packets.push(outgoing);
     }
 
     /// Starts the transcript here.
