@@ -33,7 +33,7 @@ pub enum Output {
         /// What to write.
         item: Outbound,
     },
-    /// Ask the store, and give the outcome to `stored`.
+    /// Ask the store, and give the outcome to `stored`, also when it fails.
     Store(StoreRequest),
     /// Nothing more until input arrives or this moment passes.
     Wait(Option<Instant>),

@@ -16,6 +16,7 @@ use mtproto_tl::{AuthKeyId, Encode, MsgId, Raw, encode_byte_string};
 use super::peer::Peer;
 use super::talk::query;
 use super::world::{World, check, ready};
+use crate::server::keys::Keys;
 use crate::server::{Event, StoreAction};
 
 const LIFE: Duration = Duration::from_secs(3600);
@@ -61,7 +62,7 @@ fn ask(world: &mut World, link: LinkId, peer: &mut Peer, object: &impl Encode) -
     answer_to(world, link, request)
 }
 
-// req: S113
+// req: L21, S113
 #[test]
 fn a_temporary_key_is_bound_and_speaks_for_the_permanent_one() {
     let script = |world: &mut World| {
@@ -90,7 +91,7 @@ fn a_temporary_key_is_bound_and_speaks_for_the_permanent_one() {
     );
 }
 
-// req: S113
+// req: L21, S113
 #[test]
 fn a_binding_is_understood_in_wrappers_and_packed() {
     let mut world = World::new(2);
@@ -269,4 +270,38 @@ fn a_key_that_is_unbound_while_the_store_looks_is_unbound() {
     world.holds.store = false;
     world.run_store();
     assert_eq!(answer_to(&world, link, request), "401 AUTH_KEY_PERM_EMPTY");
+}
+
+// req: S113
+#[test]
+fn a_key_that_is_bound_while_the_store_looks_is_bound() {
+    let mut world = World::new(11);
+    world.endpoint.keys = Keys::new(1);
+    let (link, permanent, mut other) = (world.open(1), world.peer(), world.peer());
+    let mut temporary = world.temporary_peer(LIFE);
+    world.send(link, &mut temporary, &GetConfig);
+    world.holds.store = true;
+    put_binding(&mut world, link, &mut temporary, &permanent, |query| query.to_bytes());
+    world.drain();
+    world.run_store();
+    let binding = world.asked.pop_front().expect("a binding");
+    // The key is forgotten, and looked for again, before it is bound.
+    world.lose(link);
+    world.holds.store = false;
+    let link = world.open(2);
+    world.send(link, &mut other, &query(1));
+    world.lose(link);
+    world.holds.store = true;
+    let link = world.open(3);
+    world.send(link, &mut temporary, &query(2));
+    let load = world.asked.pop_front().expect("a load");
+    let load = ready(load.carry_out(&world.memory));
+    let binding = ready(binding.carry_out(&world.memory));
+    world.endpoint.stored(binding, world.now);
+    world.endpoint.stored(load, world.now);
+    world.drain();
+    world.holds.store = false;
+    world.run_store();
+    let identity = world.requests.last().map(|request| request.identity);
+    assert_eq!(identity, Some(Some(permanent.key_id())));
 }

@@ -8,7 +8,7 @@ use mtproto_pack::Message;
 use mtproto_store::KeyStore;
 use mtproto_tl::functions::{DestroyAuthKey, DestroySession, Ping};
 use mtproto_tl::types::DestroyAuthKeyFail;
-use mtproto_tl::{Constructor, SessionId};
+use mtproto_tl::{Constructor, Salt, SessionId};
 
 use super::talk::query;
 use super::world::{World, check, ready};
@@ -135,6 +135,11 @@ fn a_session_destroys_another_of_its_key() {
         world.wait(Duration::from_millis(10));
         world.put(link, &mut peer, &DestroySession { session_id: SessionId(2) });
         world.put(link, &mut peer, &DestroySession { session_id: SessionId(2) });
+        // What is refused makes no session that could be destroyed.
+        let mut refused = peer.in_session(3);
+        refused.salt = Some(Salt(1));
+        world.put(link, &mut refused, &Ping { ping_id: 2 });
+        world.put(link, &mut peer, &DestroySession { session_id: SessionId(3) });
         let session_id = peer.session;
         world.put(link, &mut peer, &DestroySession { session_id });
         world.drain();
@@ -151,14 +156,17 @@ fn a_session_destroys_another_of_its_key() {
             0ms < [1]   pong s2 seqno=2 to=c1 ping_id=1
             10ms > [1] destroy_session c2 seqno=1 0200000000000000
             10ms > [1] destroy_session c3 seqno=3 0200000000000000
-            10ms > [1] destroy_session c4 seqno=5 555e000000000000
+            10ms > [1] ping c2 seqno=1 ping_id=2
+            10ms > [1] destroy_session c4 seqno=5 0300000000000000
+            10ms > [1] destroy_session c5 seqno=7 555e000000000000
             10ms ! session opened
             10ms ! session closed
-            10ms < [1] msg_container s8 seqno=2
+            10ms < [1] msg_container s9 seqno=2
             10ms < [1]   new_session_created s4 seqno=1 first=c2 salt=A
             10ms < [1]   destroy_session_none s5 seqno=2 555e000000000000
             10ms < [1]   destroy_session_ok s6 seqno=2 0200000000000000
             10ms < [1]   destroy_session_none s7 seqno=2 0200000000000000
+            10ms < [1]   destroy_session_none s8 seqno=2 0300000000000000
         "#]],
     );
 }

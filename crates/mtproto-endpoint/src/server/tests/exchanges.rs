@@ -9,8 +9,8 @@ use mtproto_crypto::SecureRandomExt;
 use mtproto_frame::TransportError;
 use mtproto_store::{Inserted, KeyRecord, KeyStore};
 use mtproto_tl::functions::{Ping, ReqPq, ReqPqMulti};
-use mtproto_tl::types::MsgsAck;
-use mtproto_tl::{Encode, MsgId};
+use mtproto_tl::types::{MsgsAck, Pong};
+use mtproto_tl::{Constructor, Encode, MsgId};
 
 use super::peer::{Handshake, Peer};
 use super::world::{World, check, ready};
@@ -19,7 +19,7 @@ use crate::server::{EXCHANGES_MAX, EXCHANGES_PER_LINK_MAX, Event};
 
 const PERMANENT: KeyKind = KeyKind::Permanent;
 
-// req: S111
+// req: L15, L16, S111
 #[test]
 fn an_exchange_makes_a_key_that_works_at_once() {
     let script = |world: &mut World| {
@@ -176,6 +176,24 @@ fn an_exchange_goes_on_over_another_link() {
     assert!(world.is_stored(mtproto_tl::AuthKeyId(made.key.id())));
 }
 
+// req: L7, L16
+#[test]
+fn an_exchange_disturbs_nothing_on_a_link_in_use() {
+    let mut world = World::new(20);
+    let (link, mut peer) = (world.open(1), world.peer());
+    world.send(link, &mut peer, &Ping { ping_id: 1 });
+    // A mere probe, never gone on with.
+    Handshake::start(&mut world, PERMANENT).go_on(&mut world, link, 1);
+    world.send(link, &mut peer, &Ping { ping_id: 2 });
+    let kind = KeyKind::Temporary { expires_in: 60 };
+    let handshake = Handshake::start(&mut world, kind).go_on(&mut world, link, 2);
+    world.send(link, &mut peer, &Ping { ping_id: 3 });
+    handshake.finish(&mut world, link);
+    world.send(link, &mut peer, &Ping { ping_id: 4 });
+    let pongs = world.link(link).unpacked();
+    assert_eq!(pongs.iter().filter(|message| message.object_id() == Pong::ID).count(), 4);
+}
+
 // req: S111
 #[test]
 fn an_exchange_is_forgotten_after_its_time() {
@@ -300,6 +318,19 @@ fn a_link_that_begins_too_many_ends_its_first() {
     }
 }
 
+// req: S111
+#[test]
+fn a_finished_exchange_is_repeated_however_many_its_link_begins() {
+    let mut world = World::new(19);
+    let link = world.open(1);
+    let handshake = Handshake::start(&mut world, PERMANENT).go_on(&mut world, link, 2);
+    let (query, answer) = (handshake.query.clone(), world.ask(link, &handshake.query));
+    for _ in 0..=EXCHANGES_PER_LINK_MAX {
+        Handshake::start(&mut world, PERMANENT).go_on(&mut world, link, 1);
+    }
+    assert_eq!(world.ask(link, &query), answer);
+}
+
 #[test]
 fn beyond_the_limit_the_oldest_exchange_makes_room() {
     let mut world = World::new(14);
@@ -367,7 +398,7 @@ fn a_new_exchange_takes_the_place_of_one_with_the_same_nonce() {
     assert_eq!(world.ask(link, &ReqPq { nonce }.to_bytes()), Some(second));
 }
 
-// req: S111
+// req: L14, S111
 #[test]
 fn what_may_not_travel_unencrypted_is_refused() {
     let mut world = World::new(18);

@@ -13,7 +13,7 @@ use crate::server::{
     WAITING_BYTES_MAX,
 };
 
-// req: S114
+// req: L25, S114
 #[test]
 fn an_unknown_key_is_refused() {
     let mut world = World::new(1);

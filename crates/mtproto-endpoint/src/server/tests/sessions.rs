@@ -9,7 +9,7 @@ use mtproto_tl::types::MsgsAck;
 
 use super::peer::Peer;
 use super::talk::query;
-use super::world::World;
+use super::world::{World, ready};
 use crate::server::keys::Keys;
 use crate::server::{
     Event, PushError, SESSION_IDLE, SESSIONS_PER_KEY_MAX, SESSIONS_PER_LINK_MAX, SessionRef,
@@ -41,6 +41,20 @@ fn a_session_outlives_its_link() {
     assert!(world.link(link).has(&query(2)), "what waited is sent");
     let opened = Event::SessionOpened(peer.session_ref());
     assert_eq!(world.events, [opened], "it is the same session");
+}
+
+// req: L19
+#[test]
+fn the_end_of_an_old_link_does_not_end_the_session_on_the_new_one() {
+    let mut world = World::new(11);
+    let (old, new, mut peer) = (world.open(1), world.open(2), world.peer());
+    world.send(old, &mut peer, &query(1));
+    world.send(new, &mut peer, &query(2));
+    world.push(peer.session_ref(), &query(3));
+    world.lose(old);
+    world.push(peer.session_ref(), &query(4));
+    assert!([3, 4].iter().all(|number| world.link(new).has(&query(*number))));
+    assert!(!world.link(old).has(&query(3)));
 }
 
 #[test]
@@ -128,26 +142,29 @@ fn one_shard_has_so_many_sessions() {
 }
 
 #[test]
-fn a_key_survives_that_its_last_session_makes_room_for_its_next() {
+fn a_key_survives_that_its_last_session_makes_room() {
     let mut world = World::new(7);
-    world.endpoint.keys = Keys::new(1);
-    let (mut peer, mut other) = (world.peer(), world.peer());
-    let link = world.open(1);
-    world.send(link, &mut peer, &query(1));
-    world.lose(link);
-    // Both arrive together: the other's session takes the place of the idle one, whose key is then
-    // needed for the next packet.
-    let (first, second) = (world.open(2), world.open(3));
+    world.endpoint.keys = Keys::new(2);
+    let (mut peer, mut idle, mut other) = (world.peer(), world.peer(), world.peer());
+    for (number, peer) in (1..).zip([&mut peer, &mut idle]) {
+        let link = world.open(number);
+        world.send(link, peer, &query(1));
+        world.lose(link);
+        world.wait(Duration::from_millis(1));
+    }
+    // Two packets arrive together: the first one's session takes the place of the only one of the key
+    // that the second one needs.
+    let (first, second) = (world.open(3), world.open(4));
     world.holds.store = true;
     world.send(first, &mut other, &query(1));
     world.holds.store = false;
     let load = world.asked.pop_front().expect("a load");
-    let found = super::world::ready(load.carry_out(&world.memory));
+    let found = ready(load.carry_out(&world.memory));
     world.endpoint.stored(found, world.now);
     world.put(second, &mut peer.in_session(2), &query(1));
     world.drain();
-    assert!(world.is_refused(second, TransportError::Flood));
-    assert_eq!(world.link(first).closed, None);
+    assert_eq!((world.link(first).closed, world.link(second).closed), (None, None));
+    assert_eq!(world.requests.len(), 4);
 }
 
 #[test]

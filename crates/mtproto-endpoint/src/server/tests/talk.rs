@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use mtproto_frame::TransportError;
+use mtproto_pack::RPC_RESULT_ID;
 use mtproto_tl::functions::{Ping, PingDelayDisconnect};
 use mtproto_tl::{Raw, Salt};
 
@@ -94,6 +95,7 @@ fn only_what_is_accepted_is_acknowledged_early() {
     assert_eq!(world.link(link).quick_acks.len(), 2);
 }
 
+// req: L5, L15
 #[test]
 fn a_message_that_is_refused_makes_no_session() {
     let script = |world: &mut World| {
@@ -145,6 +147,7 @@ fn a_forged_packet_costs_its_link_alone() {
     assert_eq!(world.requests.len(), 2);
 }
 
+// req: L9
 #[test]
 fn session_zero_is_refused() {
     let mut world = World::new(5);
@@ -160,16 +163,21 @@ fn nothing_that_follows_a_refused_packet_counts() {
     let mut world = World::new(6);
     let (link, mut peer) = (world.open(1), world.peer());
     world.send(link, &mut peer, &query(1));
-    world.put(link, &mut peer, &query(2));
-    world.endpoint.handle_packet(link, b"garbage"[..].into(), false, world.now);
+    let message = peer.message(world.time(), &query(2));
+    let (mut forged, _) = world.seal(&peer, &message);
+    forged[30] ^= 1;
     world.put(link, &mut peer, &query(3));
+    world.endpoint.handle_packet(link, forged, false, world.now);
+    world.put(link, &mut peer, &query(4));
     world.drain();
     assert!(world.is_refused(link, TransportError::NotFound));
-    assert!(world.requests.len() < 3);
-    // Nothing else is said to that link; the session goes on over another.
+    let asked: Vec<_> = world.requests.iter().map(|request| request.content.query[4]).collect();
+    assert_eq!(asked, [1, 3]);
+    // The answer to what came before waits for another link.
     let link = world.open(2);
-    world.send(link, &mut peer, &query(4));
-    assert_eq!(world.link(link).closed, None);
+    world.send(link, &mut peer, &query(5));
+    let results = world.link(link).unpacked().into_iter();
+    assert_eq!(results.filter(|message| message.object_id() == RPC_RESULT_ID).count(), 3);
 }
 
 // req: S29

@@ -1,7 +1,7 @@
 //! A server endpoint with its store, its application and its links, in virtual time. What happens is
 //! written down: `>` is a packet of a client, `<` one of the server, `!` the rest.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -333,7 +333,7 @@ impl World {
                 Output::Store(request) => self.ask_store(request),
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
-                    self.endpoint.assert_sound();
+                    assert_sound(&self.endpoint);
                     return;
                 }
             }
@@ -390,6 +390,17 @@ impl World {
         let link = if link == LinkId(0) { String::new() } else { format!("[{}] ", link.0) };
         self.text.push_str(&format!("{at}ms {direction} {link}{line}\n"));
     }
+}
+
+/// Checks what must hold whenever there is nothing more to do.
+fn assert_sound(endpoint: &ServerEndpoint) {
+    endpoint.keys.assert_sound();
+    endpoint.loads.assert_sound();
+    let links = endpoint.links.iter();
+    let carried = links.flat_map(|(id, link)| link.sessions.iter().map(|name| (*id, *name)));
+    assert_eq!(carried.collect::<BTreeSet<_>>(), endpoint.keys.carried(), "links and sessions");
+    let packets = endpoint.received.len() + endpoint.unsealed.len();
+    assert_eq!((packets, endpoint.ready.len(), endpoint.leaving.len()), (0, 0, 0), "work is left");
 }
 
 fn open_packet(keys: &mut BTreeMap<AuthKeyId, (AuthKey, Salt)>, payload: &[u8]) -> Message {
