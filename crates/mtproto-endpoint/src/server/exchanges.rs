@@ -1,4 +1,5 @@
-//! Key exchanges under way. They belong to a nonce, not to a link: an exchange may go on over another.
+//! Key exchanges under way. They belong to a nonce, not to a link: an exchange may go on over
+//! another.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,8 +14,8 @@ use mtproto_session::LinkId;
 
 use super::timers::Timers;
 
-/// Exchanges that one shard remembers. A further one ends the oldest: a flood of first queries, which
-/// cost nothing to send, must not keep others from making keys.
+/// Exchanges that one shard remembers. A further one ends the oldest: a flood of first queries,
+/// which cost nothing to send, must not keep others from making keys.
 pub const EXCHANGES_MAX: usize = 1 << 16;
 
 /// Exchanges that one link may begin and not finish. A further one ends the first.
@@ -108,8 +109,8 @@ impl Exchanges {
         Self { by_nonce, expiries, begun: 0, count_max }
     }
 
-    /// Remembers a new exchange, in place of any that began with the same nonce, or of the oldest if
-    /// there are too many. Returns the links that wait in vain for what had to end.
+    /// Remembers a new exchange, in place of any that began with the same nonce, or of the oldest
+    /// if there are too many. Returns the links that wait in vain for what had to end.
     pub(super) fn begin(
         &mut self,
         nonce: [u8; 16],
@@ -180,7 +181,8 @@ impl Exchanges {
         entry.step.take().map(|step| step.links).unwrap_or_default()
     }
 
-    /// Takes back a step that was not computed, so that its query may come again. Returns who waits.
+    /// Takes back a step that was not computed, so that its query may come again. Returns who
+    /// waits.
     pub(super) fn put_back(&mut self, job: Job) -> Vec<LinkId> {
         self.resume(job.name, job.exchange)
     }

@@ -10,12 +10,13 @@ use mtproto_tl::{AuthKeyId, SessionId};
 use super::timers::Timers;
 use super::{RequestRef, SessionRef};
 
-/// Sessions of one shard, and with them keys: one that has no session is not kept. A further one takes
-/// the place of the one that was without a link for longest; while all have links it gets -429.
+/// Sessions of one shard, and with them keys: one that has no session is not kept. A further one
+/// takes the place of the one that was without a link for longest; while all have links it gets
+/// -429.
 pub const SESSIONS_MAX: usize = 1 << 20;
 
-/// Sessions of one key. A further one takes the place of the one that was without a link for longest;
-/// while all have links it gets -429.
+/// Sessions of one key. A further one takes the place of the one that was without a link for
+/// longest; while all have links it gets -429.
 pub const SESSIONS_PER_KEY_MAX: usize = 64;
 
 /// How long a session without a link is remembered.
@@ -37,7 +38,8 @@ pub(super) struct Keys {
 pub(super) struct Key {
     pub(super) record: KeyRecord,
     pub(super) salts: SaltSchedule,
-    /// The query that the store binds this key for. None if another was bound in its place meanwhile.
+    /// The query that the store binds this key for. None if another was bound in its place
+    /// meanwhile.
     pub(super) binding: Option<RequestRef>,
     /// The store destroys it, or the key it is bound to.
     pub(super) is_being_destroyed: bool,
@@ -57,8 +59,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Nothing was accepted and nobody is there: what showed it was refused, perhaps recorded and sent
-    /// again by somebody else.
+    /// Nothing was accepted and nobody is there: what showed it was refused, perhaps recorded and
+    /// sent again by somebody else.
     pub(super) fn is_unused(&self) -> bool {
         !self.machine.is_established() && !self.machine.has_link()
     }
@@ -156,7 +158,8 @@ impl Keys {
         Some(session)
     }
 
-    /// The session has nothing to say before `timer`. While it has no link, it is not kept for ever.
+    /// The session has nothing to say before `timer`. While it has no link, it is not kept for
+    /// ever.
     pub(super) fn rest(&mut self, name: SessionRef, timer: Option<Instant>, now: Instant) {
         let key = self.known.get_mut(&name.key);
         let Some(session) = key.and_then(|key| key.sessions.get_mut(&name.session)) else { return };

@@ -18,8 +18,8 @@ pub(super) struct Link {
 }
 
 impl ServerEndpoint {
-    /// A link is gone, or is about to be closed; `false` if it was before. Its sessions stay. The one
-    /// place where a link ends.
+    /// A link is gone, or is about to be closed; `false` if it was before. Its sessions stay. The
+    /// one place where a link ends.
     pub(super) fn drop_link(&mut self, link: LinkId) -> bool {
         let Some(lost) = self.links.remove(&link) else { return false };
         for session in lost.sessions {

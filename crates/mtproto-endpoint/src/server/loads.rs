@@ -71,8 +71,8 @@ impl Loads {
         Ok(Some(load))
     }
 
-    /// The key has changed in the store. If it is being looked for, it must be looked for again: the
-    /// answer under way may be older than the change.
+    /// The key has changed in the store. If it is being looked for, it must be looked for again:
+    /// the answer under way may be older than the change.
     pub(super) fn renew(&mut self, key: AuthKeyId) -> Option<LoadRef> {
         let number = self.next_number();
         let load = self.by_key.get_mut(&key)?;

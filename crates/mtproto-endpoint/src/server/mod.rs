@@ -186,7 +186,8 @@ impl ServerEndpoint {
         self.drop_link(link);
     }
 
-    /// A packet came. It is looked at when the endpoint is polled, together with all that came with it.
+    /// A packet came. It is looked at when the endpoint is polled, together with all that came with
+    /// it.
     pub fn handle_packet(
         &mut self,
         link: LinkId,

@@ -19,7 +19,7 @@ pub enum Output {
         /// Why.
         reason: CloseReason,
     },
-    /// Run this off the loop and give the result to `computed`, or to `refused` when there is no room.
+    /// Run this off the loop and give the result to `computed`, or, for want of room, to `refused`.
     Compute(Box<Job>),
     /// Something an operator or the application may want to know.
     Event(Event),
@@ -62,8 +62,8 @@ pub struct RequestRef {
 pub struct Request {
     /// Names it when the answer is given.
     pub id: RequestRef,
-    /// The permanent key on whose behalf it came: the session's own, or the one its temporary key is
-    /// bound to. `None` while a temporary key is not bound.
+    /// The permanent key on whose behalf it came: the session's own, or the one its temporary key
+    /// is bound to. `None` while a temporary key is not bound.
     pub identity: Option<AuthKeyId>,
     /// What is asked.
     pub content: mtproto_session::Request,
@@ -77,7 +77,7 @@ pub enum CloseReason {
     KeyDestroyed,
     /// The temporary key it used, and no other, has expired.
     KeyExpired,
-    /// The peer broke a rule that costs it the link; it has been told which transport error that is.
+    /// The peer broke a rule that costs it the link, and has been told this.
     Refused(TransportError),
     /// A session of the link wants it closed.
     Session(ServerCloseReason),

@@ -17,7 +17,7 @@ use super::{CloseReason, Event, Leaving, Output, Request, RequestRef, ServerEndp
 pub const SESSIONS_PER_LINK_MAX: usize = 8;
 
 impl ServerEndpoint {
-    /// Makes sure that the session is there and carried by `link`. Nothing changes if there is no room.
+    /// Makes sure that `link` carries the session. Nothing changes if there is no room.
     pub(super) fn attach(&mut self, name: SessionRef, link: LinkId) -> Result<(), NoRoom> {
         if !self.keys.has_session(name) {
             if let Some(leaving) = self.keys.must_leave(name.key)? {
@@ -70,8 +70,8 @@ impl ServerEndpoint {
         }
     }
 
-    /// Lets the first of the sessions that may have something to say say one thing. It stays the first
-    /// until it has no more, so that each session's turn is one drain.
+    /// Lets the first of the sessions that may have something to say say one thing. It stays the
+    /// first until it has no more, so that each session's turn is one drain.
     pub(super) fn advance(&mut self, name: SessionRef) {
         let Some(session) = self.keys.session_mut(name) else {
             // It was forgotten meanwhile.

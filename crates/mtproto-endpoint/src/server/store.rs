@@ -1,4 +1,5 @@
-//! How a request to the store is carried out. Not part of the machine: whoever drives it awaits this.
+//! How a request to the store is carried out. Not part of the machine: whoever drives it awaits
+//! this.
 
 use mtproto_session::Ticket;
 use mtproto_store::{Bound, Inserted, KeyRecord, KeyStore, StoreError};
@@ -110,8 +111,8 @@ pub enum StoreOutcome {
 impl StoreRequest {
     /// Asks `store`.
     ///
-    /// Cancel-safe in that nothing of the machine changes before the outcome is given to it; whether the
-    /// store has acted is then not known.
+    /// Cancel-safe in that nothing of the machine changes before the outcome is given to it;
+    /// whether the store has acted is then not known.
     pub async fn carry_out(self, store: &dyn KeyStore) -> StoreOutcome {
         let now = self.now;
         match self.action {

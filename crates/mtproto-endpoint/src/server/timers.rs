@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Moments in their order. Who has one notes it beside itself, and both are changed together, so that
-/// nothing forgotten leaves a moment behind.
+/// Moments in their order. Who has one notes it beside itself, and both are changed together, so
+/// that nothing forgotten leaves a moment behind.
 #[derive(Debug)]
 pub(super) struct Timers<T>(BTreeSet<(Instant, T)>);
 

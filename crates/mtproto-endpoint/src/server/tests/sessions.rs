@@ -152,8 +152,8 @@ fn a_key_survives_that_its_last_session_makes_room() {
         world.lose(link);
         world.wait(Duration::from_millis(1));
     }
-    // Two packets arrive together: the first one's session takes the place of the only one of the key
-    // that the second one needs.
+    // Two packets arrive together: the first one's session takes the place of the only one of the
+    // key that the second one needs.
     let (first, second) = (world.open(3), world.open(4));
     world.holds.store = true;
     world.send(first, &mut other, &query(1));

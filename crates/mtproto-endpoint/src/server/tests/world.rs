@@ -1,5 +1,5 @@
-//! A server endpoint with its store, its application and its links, in virtual time. What happens is
-//! written down: `>` is a packet of a client, `<` one of the server, `!` the rest.
+//! A server endpoint with its store, its application and its links, in virtual time. What happens
+//! is written down: `>` is a packet of a client, `<` one of the server, `!` the rest.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
@@ -233,7 +233,8 @@ impl World {
         message.id
     }
 
-    /// Sends a message without letting the server react; returns the token of a quick acknowledgement.
+    /// Sends a message without letting the server react; returns the token of a quick
+    /// acknowledgement.
     pub(super) fn put_message(
         &mut self,
         link: LinkId,
