@@ -33,7 +33,9 @@ pub use checks::{MSG_ID_FUTURE_MAX, MSG_ID_PAST_MAX};
 use links::Links;
 pub use links::{DISCONNECT_DELAY_MAX, LINKS_MAX};
 use outbox::Outbox;
-pub use outbox::{OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, SENDS_MAX};
+pub use outbox::{
+    OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, SENDS_MAX, WHOLE_SENDS_MAX,
+};
 pub use output::{
     Control, KeyDestroyed, Request, RpcReply, ServerCloseReason, ServerOutput, Ticket, Verdict,
 };
@@ -210,7 +212,10 @@ impl ServerSession {
         self.now = now;
         self.links.detach(link);
         self.notices.forget_link(link);
-        self.outbox.link_detached(link);
+        let described = self.outbox.link_detached(link);
+        if let Some(newest) = self.links.newest() {
+            described.into_iter().for_each(|id| self.describe(newest, id));
+        }
     }
 
     /// The moment that `Wait` named has come.
@@ -284,7 +289,10 @@ impl ServerSession {
         let is_fresh = packet.container.is_some() || lowest_new.is_some();
         // A lone duplicate may come from anybody who recorded it, but then nobody else is there.
         if (is_fresh || self.links.is_empty()) && self.links.attach(link) {
-            self.outbox.link_attached();
+            for id in self.outbox.link_attached() {
+                self.describe(link, id);
+            }
+            self.reply_running(link);
         }
         let container = packet.container.map(|(id, _)| id);
         self.announce(lowest_new.or(container));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use mtproto_pack::Message;
 use mtproto_tl::MsgId;
 
+use super::rpc::DETAILED_LEN_MIN;
 use crate::LinkId;
 
 /// The most messages that wait for acknowledgement.
@@ -25,6 +26,11 @@ pub const OUTBOX_AGE_MAX: Duration = Duration::from_secs(600);
 /// gets the message still.
 // req: L8
 pub const SENDS_MAX: u8 = 30;
+
+/// How often a long message is sent whole unasked. From then on it is only described, to be asked
+/// for.
+// req: S19
+pub const WHOLE_SENDS_MAX: u8 = 3;
 
 /// Content-related messages, oldest first, from the moment they exist until they are acknowledged.
 // req: S94
@@ -112,18 +118,20 @@ impl Outbox {
         }
     }
 
-    /// Sends everything again that no link is known to have delivered: a new link is there.
+    /// Sends everything again that no link is known to have delivered: a new link is there. Returns
+    /// what is to be described instead.
     // req: S5
-    pub(super) fn link_attached(&mut self) {
-        self.make_ready(|_| true);
+    pub(super) fn link_attached(&mut self) -> Vec<MsgId> {
+        self.make_ready(|_| true)
     }
 
-    /// Sends again what went to `link`, which is lost.
-    pub(super) fn link_detached(&mut self, link: LinkId) {
-        self.make_ready(|entry| entry.link == Some(link));
+    /// Sends again what went to `link`, which is lost. Returns what is to be described instead.
+    pub(super) fn link_detached(&mut self, link: LinkId) -> Vec<MsgId> {
+        let described = self.make_ready(|entry| entry.link == Some(link));
         for entry in &mut self.entries {
             entry.link = entry.link.filter(|used| *used != link);
         }
+        described
     }
 
     /// The link that the next message is for; `newest` if it may go anywhere.
@@ -166,15 +174,23 @@ impl Outbox {
         self.bytes
     }
 
-    fn make_ready(&mut self, chosen: impl Fn(&Entry) -> bool) {
+    fn make_ready(&mut self, chosen: impl Fn(&Entry) -> bool) -> Vec<MsgId> {
+        let mut described = Vec::new();
         for entry in &mut self.entries {
-            if chosen(entry) && !entry.is_ready && entry.sends < SENDS_MAX {
+            if !chosen(entry) || entry.is_ready || entry.sends >= SENDS_MAX {
+                continue;
+            }
+            if entry.sends >= WHOLE_SENDS_MAX && entry.message.body.len() >= DETAILED_LEN_MIN {
+                entry.sends += 1;
+                described.push(entry.message.id);
+            } else {
                 entry.is_ready = true;
                 entry.link = None;
             }
         }
         let ready = self.entries.iter().filter(|entry| entry.is_ready);
         self.ready = ready.map(|entry| entry.message.id).collect();
+        described
     }
 
     fn find(&self, id: MsgId) -> Option<usize> {

@@ -41,6 +41,11 @@ impl Requests {
         self.running
     }
 
+    fn running_ids(&self) -> impl Iterator<Item = MsgId> {
+        let is_running = |progress: &Progress| matches!(progress, Progress::Running { .. });
+        self.progress.iter().filter(move |(_, it)| is_running(it)).map(|(id, _)| *id)
+    }
+
     fn start(&mut self, request: MsgId) {
         self.progress.insert(request, Progress::Running { dropped: false });
         self.running += 1;
@@ -168,7 +173,7 @@ impl ServerSession {
             self.acks.owe_at_once(copy, self.now);
         }
         match self.requests.answer_of(id) {
-            Some(answer) => self.repeat_answer(link, id, answer),
+            Some(answer) => self.repeat_answer(link, answer),
             // req: S13
             None if seqno.is_content_related() => self.acks.owe_at_once(id, self.now),
             None => (),
@@ -177,19 +182,39 @@ impl ServerSession {
 
     /// Sends an answer again when it is short, else says that it exists.
     // req: S19
-    pub(super) fn repeat_answer(&mut self, link: LinkId, request: MsgId, answer: MsgId) {
+    fn repeat_answer(&mut self, link: LinkId, answer: MsgId) {
         let Some(entry) = self.outbox.get(answer) else { return };
-        let len = entry.message.body.len();
-        if len < DETAILED_LEN_MIN {
-            return self.outbox.send_again(answer, link);
+        if entry.message.body.len() < DETAILED_LEN_MIN {
+            self.outbox.send_again(answer, link);
+        } else {
+            self.describe(link, answer);
         }
-        let info = types::MsgDetailedInfo {
-            msg_id: request,
-            answer_msg_id: answer,
-            bytes: i32::try_from(len).unwrap_or(i32::MAX),
-            status: 0,
-        };
-        self.reply(link, &info);
+    }
+
+    /// Says that a message is there, and how long it is. The client asks for it unless it has it.
+    // req: S19
+    pub(super) fn describe(&mut self, link: LinkId, id: MsgId) {
+        let Some(entry) = self.outbox.get(id) else { return };
+        let bytes = i32::try_from(entry.message.body.len()).unwrap_or(i32::MAX);
+        let (answer_msg_id, status) = (id, 0);
+        match entry.answers {
+            Some(msg_id) => {
+                self.reply(link, &types::MsgDetailedInfo { msg_id, answer_msg_id, bytes, status });
+            }
+            None => self.reply(link, &types::MsgNewDetailedInfo { answer_msg_id, bytes, status }),
+        }
+    }
+
+    /// Tells a client that has come back which of its queries are being carried out, so that it
+    /// need not ask.
+    // req: S18
+    pub(super) fn reply_running(&mut self, link: LinkId) {
+        let running = self.requests.running_ids().map(|id| (id, self.inbox.state(id)));
+        let known = running.filter(|(_, state)| state.is_received());
+        let (msg_ids, info): (_, Vec<_>) = known.map(|(id, state)| (id, state.0)).unzip();
+        if !info.is_empty() {
+            self.reply(link, &types::MsgsAllInfo { msg_ids, info: info.into() });
+        }
     }
 
     /// Sends the answers to these queries again, as far as they are in the queue.

@@ -111,8 +111,8 @@ fn a_pong_goes_to_the_link_of_the_ping_and_answers_to_the_newest() {
         },
         &expect![[r#"
             0ms      > ping c3 seqno=2 ping_id=2
-            0ms      < pong s6 seqno=2 to=c3 ping_id=2
-            0ms      < [2] rpc_result s7 seqno=3 to=c1 04030201 bytes=4
+            0ms      < pong s7 seqno=2 to=c3 ping_id=2
+            0ms      < [2] rpc_result s8 seqno=3 to=c1 04030201 bytes=4
         "#]],
     );
 }

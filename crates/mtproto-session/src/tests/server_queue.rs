@@ -7,7 +7,7 @@ use super::server_talk::{LINK, SALT, Talk, check};
 use super::{SECOND, acks, noise, ping, query};
 use crate::server::{
     DETAILED_LEN_MIN, LINKS_MAX, NOTICES_MAX, OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX,
-    OUTBOX_MESSAGES_MAX, RUNNING_MAX, SENDS_MAX,
+    OUTBOX_MESSAGES_MAX, RUNNING_MAX, SENDS_MAX, WHOLE_SENDS_MAX,
 };
 use crate::{LinkId, Misuse, RpcReply, Strictness};
 
@@ -68,8 +68,8 @@ fn the_end_of_an_old_link_does_not_detach_the_new_one() {
         },
         &expect![[r#"
             0ms      - link lost
-            0ms      < [2] rpc_result s7 seqno=3 to=c2 04030201 bytes=4
-            0ms      < [2] 11111111 s8 seqno=5 bytes=8
+            0ms      < [2] rpc_result s8 seqno=3 to=c2 04030201 bytes=4
+            0ms      < [2] 11111111 s9 seqno=5 bytes=8
         "#]],
     );
 }
@@ -328,4 +328,63 @@ fn a_packet_ends_at_its_limits() {
     let counts: Vec<_> =
         talk.packets.iter().map(|packet| talk.transcript.packet(packet).len()).collect();
     assert_eq!(counts, [3, 1, 1, 4]);
+}
+
+// req: S18
+#[test]
+fn a_client_that_comes_back_is_told_what_is_being_carried_out() {
+    check(
+        |talk| {
+            let request = talk.send(1, &query(1));
+            let done = talk.send(3, &query(2));
+            talk.ok(done, &[1, 2, 3, 4]);
+            acknowledge(talk);
+            talk.detach(LINK);
+            talk.hush();
+            let message = talk.message(4, &ping(1));
+            talk.give(OTHER, SALT, message);
+            talk.ok(request, &[1, 2, 3, 4]);
+        },
+        &expect![[r#"
+            0ms      > [2] ping c3 seqno=4 ping_id=1
+            0ms      < [2] msg_container s7 seqno=4
+            0ms      < [2]   msgs_all_info s5 seqno=4 c1 2c
+            0ms      < [2]   pong s6 seqno=4 to=c3 ping_id=1
+            0ms      < [2] rpc_result s8 seqno=5 to=c1 04030201 bytes=4
+        "#]],
+    );
+}
+
+// req: L8, S19
+#[test]
+fn a_long_message_is_sent_whole_a_few_times_and_then_described() {
+    check(
+        |talk| {
+            talk.send(0, &ping(1));
+            acknowledge(talk);
+            let request = talk.send(1, &query(1));
+            talk.ok(request, &noise(DETAILED_LEN_MIN).0);
+            let push = talk.push(&noise(DETAILED_LEN_MIN));
+            for link in 2..1 + u64::from(WHOLE_SENDS_MAX) {
+                let message = talk.message(2, &ping(1));
+                talk.give(LinkId(link), SALT, message);
+            }
+            talk.hush();
+            let message = talk.message(2, &ping(1));
+            talk.give(LinkId(9), SALT, message);
+            talk.send(2, &types::MsgResendReq { msg_ids: vec![push] });
+            talk.detach(LinkId(9));
+        },
+        &expect![[r#"
+            0ms      > [9] ping c5 seqno=2 ping_id=1
+            0ms      < [9] msg_container s13 seqno=6
+            0ms      < [9]   msg_detailed_info s10 seqno=6 to=c2 answer=s4 bytes=4108
+            0ms      < [9]   msg_new_detailed_info s11 seqno=6 s5 bytes=4096
+            0ms      < [9]   pong s12 seqno=6 to=c5 ping_id=1
+            0ms      > msg_resend_req c6 seqno=2 s5
+            0ms      < msg_container s14 seqno=6
+            0ms      <   00042021 s5 seqno=5 bytes=4096
+            0ms      - [9] link lost
+        "#]],
+    );
 }
