@@ -2,6 +2,7 @@
 
 mod both;
 mod client;
+mod client_limits;
 mod client_refusals;
 mod client_talk;
 mod lossy;

@@ -6,10 +6,10 @@ use mtproto_tl::{MsgId, Raw, functions, types};
 use super::server_talk::{LINK, SALT, Talk, check};
 use super::{SECOND, acks, noise, ping, query};
 use crate::server::{
-    DETAILED_LEN_MIN, LINKS_MAX, NOTICES_MAX, OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX,
-    OUTBOX_MESSAGES_MAX, RUNNING_MAX, SENDS_MAX, WHOLE_SENDS_MAX,
+    DETAILED_LEN_MIN, DISCONNECT_DELAY_MAX, LINKS_MAX, NOTICES_BYTES_MAX, NOTICES_MAX,
+    OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, RUNNING_MAX, SENDS_MAX, WHOLE_SENDS_MAX,
 };
-use crate::{LinkId, Misuse, RpcReply, Strictness};
+use crate::{IDS_MAX, LinkId, Misuse, RpcReply, Strictness};
 
 const OTHER: LinkId = LinkId(2);
 
@@ -387,4 +387,26 @@ fn a_long_message_is_sent_whole_a_few_times_and_then_described() {
             0ms      - [9] link lost
         "#]],
     );
+}
+
+#[test]
+fn notices_are_bounded_in_bytes_too() {
+    let mut talk = Talk::new(Strictness::Lenient);
+    let len = 20 + IDS_MAX;
+    let fitting = NOTICES_BYTES_MAX / len;
+    for _ in 0..2 * fitting {
+        let message = talk.message(0, &types::MsgsStateReq { msg_ids: vec![MsgId(4); IDS_MAX] });
+        talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
+    }
+    talk.drain();
+    let lines = talk.packets.iter().flat_map(|packet| talk.transcript.packet(packet));
+    assert_eq!(lines.filter(|line| line.contains("msgs_state_info")).count(), fitting);
+}
+
+#[test]
+fn a_disconnect_comes_within_the_hour() {
+    let mut talk = Talk::new(Strictness::Lenient);
+    talk.send(0, &functions::PingDelayDisconnect { ping_id: 1, disconnect_delay: i32::MAX });
+    acknowledge(&mut talk);
+    assert_eq!(talk.drain(), Some(talk.now + DISCONNECT_DELAY_MAX));
 }
