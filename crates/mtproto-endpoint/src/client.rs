@@ -341,6 +341,12 @@ impl ClientEndpoint {
         }
     }
 
+    /// How many requests have no outcome yet.
+    #[must_use]
+    pub fn pending_requests(&self) -> usize {
+        self.calls.len()
+    }
+
     /// Whether a request would be taken, of whatever length it may be.
     #[must_use]
     pub fn has_room(&self) -> bool {

@@ -232,6 +232,10 @@ impl Exchanges {
         self.expiries.next()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_nonce.len()
+    }
+
     fn named_mut(&mut self, name: ExchangeRef) -> Option<&mut Entry> {
         self.by_nonce.get_mut(&name.nonce).filter(|entry| entry.number == name.number)
     }

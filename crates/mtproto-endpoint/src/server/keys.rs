@@ -8,7 +8,7 @@ use mtproto_store::KeyRecord;
 use mtproto_tl::{AuthKeyId, SessionId};
 
 use super::timers::Timers;
-use super::{RequestRef, SessionRef};
+use super::{RequestRef, SessionRef, Usage};
 
 /// Sessions of one shard, and with them keys: one that has no session is not kept. A further one
 /// takes the place of the one that was without a link for longest; while all have links it gets
@@ -197,6 +197,18 @@ impl Keys {
 
     pub(super) fn session_count(&self) -> usize {
         self.session_count
+    }
+
+    /// Adds what is held here.
+    pub(super) fn usage(&self, mut usage: Usage) -> Usage {
+        usage.keys += self.known.len();
+        usage.sessions += self.session_count;
+        for session in self.known.values().flat_map(|key| key.sessions.values()) {
+            usage.running_requests += session.machine.running_requests();
+            usage.queued_messages += session.machine.queued_messages();
+            usage.queued_bytes += session.machine.queued_bytes();
+        }
+        usage
     }
 }
 

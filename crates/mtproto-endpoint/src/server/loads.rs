@@ -90,6 +90,10 @@ impl Loads {
         packets
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     fn next_number(&mut self) -> u64 {
         self.begun += 1;
         self.begun

@@ -14,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod usage;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -42,6 +43,7 @@ pub use output::{CloseReason, Event, Output, Request, RequestRef, SessionRef};
 use packets::{Packet, Unsealed};
 pub use sessions::SESSIONS_PER_LINK_MAX;
 pub use store::{BindingRequest, StoreAction, StoreOutcome, StoreRequest};
+pub use usage::Usage;
 
 /// Packets taken in between two drains. A further one costs its link -429.
 pub const RECEIVED_MAX: usize = 1 << 14;
@@ -174,6 +176,14 @@ impl ServerEndpoint {
         self.load_again(temporary);
     }
 
+    /// Forgets a session without a word, as a server may at any time; `false` if it was not known.
+    /// The next message in it makes it anew.
+    // req: S39
+    pub fn discard_session(&mut self, session: SessionRef, now: Instant) -> bool {
+        self.now = now;
+        self.forget_session(session).is_some()
+    }
+
     /// A link is there.
     pub fn link_opened(&mut self, link: LinkId, now: Instant) {
         self.now = now;
@@ -278,6 +288,17 @@ impl ServerEndpoint {
     #[must_use]
     pub fn session_count(&self) -> usize {
         self.keys.session_count()
+    }
+
+    /// What it holds. Every session is looked at.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.keys.usage(Usage {
+            links: self.links.len(),
+            exchanges: self.exchanges.len(),
+            loads: self.loads.len(),
+            ..Usage::default()
+        })
     }
 
     fn forget(&mut self, leaving: Leaving) {

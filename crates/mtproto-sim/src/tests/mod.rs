@@ -1,0 +1,30 @@
+//! A few seeds, and those that once found something.
+
+use std::time::Duration;
+
+use crate::{Report, Scenario, run};
+
+fn run_seed(seed: u64, minutes: u64) -> Report {
+    run(Scenario { seed, busy: Duration::from_secs(60 * minutes) }, None)
+}
+
+fn check(seed: u64, minutes: u64) {
+    let report = run_seed(seed, minutes);
+    let again =
+        format!("cargo run --release -p mtproto-cli -- sim --seed {seed} --minutes {minutes}");
+    assert_eq!(report.violation, None, "see it again: {again}");
+}
+
+#[test]
+fn invariants_hold() {
+    for seed in 0..20 {
+        check(seed, 3);
+    }
+}
+
+#[test]
+fn a_seed_goes_the_same_way_again() {
+    let digest = |seed| run_seed(seed, 1).digest;
+    assert_eq!(digest(3), digest(3));
+    assert_ne!(digest(3), digest(4));
+}
