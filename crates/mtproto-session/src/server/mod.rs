@@ -8,6 +8,8 @@
 mod checks;
 mod inbound;
 mod links;
+mod order;
+mod order;
 mod outbox;
 mod output;
 mod rpc;
@@ -32,6 +34,10 @@ use checks::{Accepted, Received, Refusal};
 pub use checks::{MSG_ID_FUTURE_MAX, MSG_ID_PAST_MAX};
 use links::Links;
 pub use links::{DISCONNECT_DELAY_MAX, LINKS_MAX};
+use order::Held;
+use order::Order;
+pub use order::{AFTER_WAIT_MAX, FAILED_MAX};
+pub use order::{HELD_BYTES_MAX, HELD_MAX};
 use outbox::Outbox;
 pub use outbox::{
     OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, SENDS_MAX, WHOLE_SENDS_MAX,
@@ -100,6 +106,8 @@ pub struct ServerSession {
     outbox: Outbox,
     notices: Notices,
     requests: Requests,
+    order: Order,
+    held: Held,
     links: Links,
     /// The lowest id that the client was told about by `new_session_created`.
     first_msg_id: Option<MsgId>,
@@ -132,6 +140,8 @@ impl ServerSession {
             outbox: Outbox::default(),
             notices: Notices::default(),
             requests: Requests::default(),
+            order: Order::default(),
+            held: Held::default(),
             links: Links::default(),
             first_msg_id: None,
             outputs: VecDeque::new(),
@@ -225,6 +235,7 @@ impl ServerSession {
         while let Some(forgotten) = self.outbox.forget_expired(now) {
             self.forget_answer(forgotten.answers);
         }
+        self.end_overdue_waits();
         // req: S29
         while let Some(link) = self.links.take_overdue(now) {
             let reason = ServerCloseReason::PingDelay;

@@ -50,7 +50,8 @@ pub struct Request {
     pub query: Bytes,
     /// The query as it came, wrappers included; unpacked if all of it was packed.
     pub wrapped: Bytes,
-    /// What `invokeAfterMsg(s)` named: their queries must be done first.
+    /// What `invokeAfterMsg(s)` named. Those of this session that were still being carried out are
+    /// done by now.
     pub after: Vec<MsgId>,
     /// What `invokeWithLayer` named.
     pub layer: Option<i32>,

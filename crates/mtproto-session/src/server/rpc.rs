@@ -1,6 +1,6 @@
 //! Queries from the moment they are received until their answer is acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,11 +8,12 @@ use mtproto_pack::{DropAnswer, RpcError, RpcResult, object_id, wrappers};
 use mtproto_tl::functions::auth::BindTempAuthKey;
 use mtproto_tl::{Author, Constructor, Decode, Encode, MsgId, types};
 
-use super::checks::{Received, Refusal};
+use super::checks::{MSG_ID_PAST_MAX, Received, Refusal};
 use super::inbound::Inbound;
+use super::order::Released;
 use super::outbox::Outbox;
 use super::{Control, Request, RpcReply, ServerOutput, ServerSession};
-use crate::{BadMsg, LinkId, MsgState};
+use crate::{Arrival, BadMsg, LinkId, MsgState};
 
 /// The most queries of one session that are carried out at a time. Further ones are answered with
 /// `420 FLOOD_WAIT_1`.
@@ -39,6 +40,14 @@ enum Progress {
 impl Requests {
     pub(super) fn running(&self) -> usize {
         self.running
+    }
+
+    fn is_running(&self, request: MsgId) -> bool {
+        matches!(self.progress.get(&request), Some(Progress::Running { .. }))
+    }
+
+    fn is_running(&self, request: MsgId) -> bool {
+        matches!(self.progress.get(&request), Some(Progress::Running { .. }))
     }
 
     fn running_ids(&self) -> impl Iterator<Item = MsgId> {
@@ -83,10 +92,27 @@ impl Requests {
 
 impl ServerSession {
     /// Gives the outcome of a query. If the query was cancelled, or the session forgot it, the
-    /// outcome is dropped.
-    // req: S1, S2, S8, S55
+    /// outcome is dropped. Queries that waited for it are carried out, or fail as it did.
+    // req: S119
     pub fn answer(&mut self, request: MsgId, reply: RpcReply, now: Instant) {
         self.now = now;
+        let mut done = vec![(request, reply)];
+        while let Some((request, reply)) = done.pop() {
+            let has_failed = matches!(reply, RpcReply::Err(_));
+            self.conclude(request, reply);
+            if has_failed {
+                let failed = self.held.give_up(request).into_iter();
+                let error = || RpcReply::Err(RpcError::new(400, "MSG_WAIT_FAILED"));
+                done.extend(failed.map(|request| (request.id, error())));
+            } else {
+                let freed = self.held.release(request).into_iter();
+                self.outputs.extend(freed.map(ServerOutput::Request));
+            }
+        }
+    }
+
+    // req: S1, S2, S8, S55
+    fn conclude(&mut self, request: MsgId, reply: RpcReply) {
         let Some(dropped) = self.requests.finish(request) else { return };
         let result = match reply {
             _ if dropped => DropAnswer::DroppedRunning.to_bytes(),
@@ -97,13 +123,51 @@ impl ServerSession {
             RpcReply::Ok(object) => self.pack(object),
         };
         self.queue_answer(request, result);
+        true
+    }
+
+    /// Refuses a query that has waited too long for one that never came.
+    // req: S119
+    pub(super) fn end_overdue_waits(&mut self) {
+        let (inbox, now) = (&self.inbox, self.now);
+        let is_known = |id| inbox.arrival(id) != Arrival::New;
+        while let Some(request) = self.order.take_overdue(now, is_known) {
+            let error = RpcError::new(400, "MSG_WAIT_TIMEOUT");
+            self.answer(request.id, RpcReply::Err(error), now);
+        }
+    }
+
+    /// Hands a query to the application, or lets it wait for those that it names.
+    // req: S119
+    fn pass_on(&mut self, request: Request) {
+        if self.order.has_failed(&request.after) {
+            let error = RpcError::new(400, "MSG_WAIT_FAILED");
+            return self.answer(request.id, RpcReply::Err(error), self.now);
+        }
+        // Only what is older can be waited for, so that no two wait for each other.
+        let older = request.after.iter().filter(|id| **id < request.id);
+        let before: BTreeSet<_> = older.copied().filter(|id| self.is_ahead(*id)).collect();
+        if before.is_empty() {
+            self.outputs.push_back(ServerOutput::Request(request));
+        } else {
+            self.order.hold(request, before, self.now);
+        }
+    }
+
+    /// Whether a query is being carried out, or may still arrive.
+    fn is_ahead(&self, id: MsgId) -> bool {
+        let oldest = self.clock.now(self.now).before(MSG_ID_PAST_MAX);
+        match self.inbox.arrival(id) {
+            Arrival::New => id.time() >= oldest,
+            Arrival::Duplicate(_) => self.requests.is_running(id),
+            Arrival::TooOld => false,
+        }
     }
 
     /// Hands a query to the application.
     pub(super) fn start(&mut self, link: LinkId, id: MsgId, body: Bytes) {
         if self.requests.running() >= RUNNING_MAX {
-            let refusal = RpcError::new(420, "FLOOD_WAIT_1").to_bytes();
-            return self.queue_answer(id, refusal);
+            return self.queue_answer(id, too_many().to_bytes());
         }
         self.requests.start(id);
         let wrapped = body;
@@ -126,7 +190,13 @@ impl ServerSession {
             };
         }
         let request = Request { id, link, query, wrapped, after, layer, without_updates };
-        self.outputs.push_back(ServerOutput::Request(request));
+        let after = request.after.iter().copied().filter(|id| self.requests.is_running(*id));
+        let after: BTreeSet<_> = after.filter(|other| *other != id).collect();
+        if after.is_empty() {
+            self.outputs.push_back(ServerOutput::Request(request));
+        } else if let Err(request) = self.held.hold(request, after) {
+            self.answer(request.id, RpcReply::Err(too_many()), self.now);
+        }
     }
 
     /// Answers `rpc_drop_answer`, as what is known of the query demands.
@@ -167,7 +237,7 @@ impl ServerSession {
         }
         // req: S50
         if let Some((copy, copy_seqno)) = copied_by {
-            if self.inbox.arrival(copy) == crate::Arrival::New {
+            if self.inbox.arrival(copy) == Arrival::New {
                 self.inbox.insert(copy, copy_seqno, MsgState::NO_ACK);
             }
             self.acks.owe_at_once(copy, self.now);
@@ -269,6 +339,11 @@ impl ServerSession {
             self.forget_answer(forgotten.answers);
         }
     }
+}
+
+/// The error that puts a query off.
+fn too_many() -> RpcError {
+    RpcError::new(420, "FLOOD_WAIT_1")
 }
 
 /// Whether the reply to a message acknowledges it.

@@ -45,7 +45,8 @@ impl ServerSession {
     pub(super) fn deadline(&self) -> Option<Instant> {
         // Without a link there is nowhere to send an acknowledgement.
         let acks = self.links.newest().and(self.acks.deadline());
-        [acks, self.outbox.expiry(), self.links.deadline()].into_iter().flatten().min()
+        let others = [self.outbox.expiry(), self.links.deadline(), self.order.deadline()];
+        others.into_iter().chain([acks]).flatten().min()
     }
 
     fn next_link(&self) -> Option<LinkId> {

@@ -8,6 +8,7 @@ mod client_talk;
 mod lossy;
 mod quirks;
 mod server;
+mod server_order;
 mod server_queue;
 mod server_refusals;
 mod server_talk;

@@ -1,0 +1,91 @@
+//! Queries that wait for others: `invokeAfterMsg` and `invokeAfterMsgs`.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use mtproto_tl::MsgId;
+
+use super::Request;
+
+/// How long a query waits for one that it names and that has not arrived. One that has arrived is
+/// waited for as long as it takes.
+pub const AFTER_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How many failed queries a session remembers, for those that are to come after them.
+pub const FAILED_MAX: usize = 1024;
+
+/// What waits, and what need not be waited for.
+// req: S119
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    waiting: Vec<Waiting>,
+    failed: BTreeSet<MsgId>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    request: Request,
+    /// Ids of queries that are not done; never empty.
+    before: BTreeSet<MsgId>,
+    /// When to stop waiting for those that have not arrived.
+    until: Option<Instant>,
+}
+
+/// Whether a query that waited may be carried out.
+#[derive(Debug)]
+pub(super) enum Released {
+    Failed(Request),
+    Ready(Request),
+}
+
+impl Order {
+    /// Lets a query wait for those in `before`, of which there is at least one.
+    pub(super) fn hold(&mut self, request: Request, before: BTreeSet<MsgId>, now: Instant) {
+        debug_assert!(!before.is_empty(), "it waits for something");
+        let until = Some(now + AFTER_WAIT_MAX);
+        self.waiting.push(Waiting { request, before, until });
+    }
+
+    /// Whether any of these is known to have failed.
+    pub(super) fn has_failed(&self, ids: &[MsgId]) -> bool {
+        ids.iter().any(|id| self.failed.contains(id))
+    }
+
+    /// A query is done; returns those that waited for nothing else, oldest first.
+    pub(super) fn done(&mut self, id: MsgId, is_ok: bool) -> Vec<Released> {
+        if !is_ok {
+            self.failed.insert(id);
+            if self.failed.len() > FAILED_MAX {
+                self.failed.pop_first();
+            }
+        }
+        let concerns = |waiting: &mut Waiting| {
+            waiting.before.remove(&id) && (waiting.before.is_empty() || !is_ok)
+        };
+        let released = self.waiting.extract_if(.., concerns).map(|Waiting { request, .. }| {
+            if is_ok { Released::Ready(request) } else { Released::Failed(request) }
+        });
+        released.collect()
+    }
+
+    /// Takes a query that has waited too long for one that `is_known` does not know.
+    pub(super) fn take_overdue(
+        &mut self,
+        now: Instant,
+        is_known: impl Fn(MsgId) -> bool,
+    ) -> Option<Request> {
+        for waiting in &mut self.waiting {
+            let is_due = waiting.until.is_some_and(|until| until <= now);
+            if is_due && waiting.before.iter().all(|id| is_known(*id)) {
+                waiting.until = None;
+            }
+        }
+        let is_due = |it: &Waiting| it.until.is_some_and(|until| until <= now);
+        let index = self.waiting.iter().position(is_due)?;
+        Some(self.waiting.remove(index).request)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.waiting.iter().filter_map(|waiting| waiting.until).min()
+    }
+}
