@@ -9,7 +9,6 @@ mod checks;
 mod inbound;
 mod links;
 mod order;
-mod order;
 mod outbox;
 mod output;
 mod rpc;
@@ -34,10 +33,8 @@ use checks::{Accepted, Received, Refusal};
 pub use checks::{MSG_ID_FUTURE_MAX, MSG_ID_PAST_MAX};
 use links::Links;
 pub use links::{DISCONNECT_DELAY_MAX, LINKS_MAX};
-use order::Held;
 use order::Order;
-pub use order::{AFTER_WAIT_MAX, FAILED_MAX};
-pub use order::{HELD_BYTES_MAX, HELD_MAX};
+pub use order::{AFTER_WAIT_MAX, FAILED_MAX, HELD_BYTES_MAX, HELD_MAX};
 use outbox::Outbox;
 pub use outbox::{
     OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, SENDS_MAX, WHOLE_SENDS_MAX,
@@ -107,7 +104,6 @@ pub struct ServerSession {
     notices: Notices,
     requests: Requests,
     order: Order,
-    held: Held,
     links: Links,
     /// The lowest id that the client was told about by `new_session_created`.
     first_msg_id: Option<MsgId>,
@@ -141,7 +137,6 @@ impl ServerSession {
             notices: Notices::default(),
             requests: Requests::default(),
             order: Order::default(),
-            held: Held::default(),
             links: Links::default(),
             first_msg_id: None,
             outputs: VecDeque::new(),

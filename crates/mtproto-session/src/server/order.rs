@@ -11,6 +11,12 @@ use super::Request;
 /// waited for as long as it takes.
 pub const AFTER_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// How many queries of a session wait for others. Further ones are refused.
+pub const HELD_MAX: usize = 512;
+
+/// How many bytes they may have together.
+pub const HELD_BYTES_MAX: usize = 1 << 20;
+
 /// How many failed queries a session remembers, for those that are to come after them.
 pub const FAILED_MAX: usize = 1024;
 
@@ -19,6 +25,7 @@ pub const FAILED_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Order {
     waiting: Vec<Waiting>,
+    bytes: usize,
     failed: BTreeSet<MsgId>,
 }
 
@@ -39,11 +46,22 @@ pub(super) enum Released {
 }
 
 impl Order {
-    /// Lets a query wait for those in `before`, of which there is at least one.
-    pub(super) fn hold(&mut self, request: Request, before: BTreeSet<MsgId>, now: Instant) {
+    /// Lets a query wait for those in `before`, of which there is at least one. Gives it back if too
+    /// much waits already.
+    pub(super) fn hold(
+        &mut self,
+        request: Request,
+        before: BTreeSet<MsgId>,
+        now: Instant,
+    ) -> Result<(), Request> {
         debug_assert!(!before.is_empty(), "it waits for something");
-        let until = Some(now + AFTER_WAIT_MAX);
-        self.waiting.push(Waiting { request, before, until });
+        let bytes = self.bytes + request.wrapped.len();
+        if self.waiting.len() >= HELD_MAX || bytes > HELD_BYTES_MAX {
+            return Err(request);
+        }
+        self.bytes = bytes;
+        self.waiting.push(Waiting { request, before, until: Some(now + AFTER_WAIT_MAX) });
+        Ok(())
     }
 
     /// Whether any of these is known to have failed.
@@ -62,7 +80,9 @@ impl Order {
         let concerns = |waiting: &mut Waiting| {
             waiting.before.remove(&id) && (waiting.before.is_empty() || !is_ok)
         };
+        let bytes = &mut self.bytes;
         let released = self.waiting.extract_if(.., concerns).map(|Waiting { request, .. }| {
+            *bytes -= request.wrapped.len();
             if is_ok { Released::Ready(request) } else { Released::Failed(request) }
         });
         released.collect()
@@ -82,7 +102,9 @@ impl Order {
         }
         let is_due = |it: &Waiting| it.until.is_some_and(|until| until <= now);
         let index = self.waiting.iter().position(is_due)?;
-        Some(self.waiting.remove(index).request)
+        let request = self.waiting.remove(index).request;
+        self.bytes -= request.wrapped.len();
+        Some(request)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

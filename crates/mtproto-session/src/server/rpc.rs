@@ -1,6 +1,6 @@
 //! Queries from the moment they are received until their answer is acknowledged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -40,10 +40,6 @@ enum Progress {
 impl Requests {
     pub(super) fn running(&self) -> usize {
         self.running
-    }
-
-    fn is_running(&self, request: MsgId) -> bool {
-        matches!(self.progress.get(&request), Some(Progress::Running { .. }))
     }
 
     fn is_running(&self, request: MsgId) -> bool {
@@ -96,61 +92,53 @@ impl ServerSession {
     // req: S119
     pub fn answer(&mut self, request: MsgId, reply: RpcReply, now: Instant) {
         self.now = now;
-        let mut done = vec![(request, reply)];
-        while let Some((request, reply)) = done.pop() {
-            let has_failed = matches!(reply, RpcReply::Err(_));
-            self.conclude(request, reply);
-            if has_failed {
-                let failed = self.held.give_up(request).into_iter();
-                let error = || RpcReply::Err(RpcError::new(400, "MSG_WAIT_FAILED"));
-                done.extend(failed.map(|request| (request.id, error())));
-            } else {
-                let freed = self.held.release(request).into_iter();
-                self.outputs.extend(freed.map(ServerOutput::Request));
+        let mut answers = VecDeque::from([(request, reply)]);
+        while let Some((request, reply)) = answers.pop_front() {
+            let is_ok = matches!(reply, RpcReply::Ok(_));
+            if !self.conclude(request, reply) {
+                continue;
+            }
+            for released in self.order.done(request, is_ok) {
+                match released {
+                    Released::Failed(request) => {
+                        answers.push_back((request.id, refusal(400, "MSG_WAIT_FAILED")));
+                    }
+                    Released::Ready(request) => {
+                        self.outputs.push_back(ServerOutput::Request(request));
+                    }
+                }
             }
         }
     }
 
-    // req: S1, S2, S8, S55
-    fn conclude(&mut self, request: MsgId, reply: RpcReply) {
-        let Some(dropped) = self.requests.finish(request) else { return };
-        let result = match reply {
-            _ if dropped => DropAnswer::DroppedRunning.to_bytes(),
-            RpcReply::Err(error) => error.to_bytes(),
-            RpcReply::Ok(object) if object.is_empty() || !object.len().is_multiple_of(4) => {
-                RpcError::new(500, "ANSWER_INVALID").to_bytes()
-            }
-            RpcReply::Ok(object) => self.pack(object),
-        };
-        self.queue_answer(request, result);
-        true
-    }
-
-    /// Refuses a query that has waited too long for one that never came.
+    /// Refuses queries that have waited too long for one that never came.
     // req: S119
     pub(super) fn end_overdue_waits(&mut self) {
         let (inbox, now) = (&self.inbox, self.now);
         let is_known = |id| inbox.arrival(id) != Arrival::New;
+        let mut overdue = Vec::new();
         while let Some(request) = self.order.take_overdue(now, is_known) {
-            let error = RpcError::new(400, "MSG_WAIT_TIMEOUT");
-            self.answer(request.id, RpcReply::Err(error), now);
+            overdue.push(request.id);
+        }
+        for request in overdue {
+            self.answer(request, refusal(400, "MSG_WAIT_TIMEOUT"), now);
         }
     }
 
     /// Hands a query to the application, or lets it wait for those that it names.
     // req: S119
     fn pass_on(&mut self, request: Request) {
+        let id = request.id;
         if self.order.has_failed(&request.after) {
-            let error = RpcError::new(400, "MSG_WAIT_FAILED");
-            return self.answer(request.id, RpcReply::Err(error), self.now);
+            return self.answer(id, refusal(400, "MSG_WAIT_FAILED"), self.now);
         }
-        // Only what is older can be waited for, so that no two wait for each other.
-        let older = request.after.iter().filter(|id| **id < request.id);
-        let before: BTreeSet<_> = older.copied().filter(|id| self.is_ahead(*id)).collect();
+        // Only what is older can be waited for, so no two wait for each other.
+        let older = request.after.iter().filter(|other| **other < id);
+        let before: BTreeSet<_> = older.copied().filter(|other| self.is_ahead(*other)).collect();
         if before.is_empty() {
             self.outputs.push_back(ServerOutput::Request(request));
-        } else {
-            self.order.hold(request, before, self.now);
+        } else if self.order.hold(request, before, self.now).is_err() {
+            self.answer(id, refusal(420, "FLOOD_WAIT_1"), self.now);
         }
     }
 
@@ -164,10 +152,26 @@ impl ServerSession {
         }
     }
 
-    /// Hands a query to the application.
+    /// Queues the outcome of a query; returns whether it was being carried out.
+    // req: S1, S2, S8, S55
+    fn conclude(&mut self, request: MsgId, reply: RpcReply) -> bool {
+        let Some(dropped) = self.requests.finish(request) else { return false };
+        let result = match reply {
+            _ if dropped => DropAnswer::DroppedRunning.to_bytes(),
+            RpcReply::Err(error) => error.to_bytes(),
+            RpcReply::Ok(object) if object.is_empty() || !object.len().is_multiple_of(4) => {
+                RpcError::new(500, "ANSWER_INVALID").to_bytes()
+            }
+            RpcReply::Ok(object) => self.pack(object),
+        };
+        self.queue_answer(request, result);
+        true
+    }
+
+    /// Begins a query.
     pub(super) fn start(&mut self, link: LinkId, id: MsgId, body: Bytes) {
         if self.requests.running() >= RUNNING_MAX {
-            return self.queue_answer(id, too_many().to_bytes());
+            return self.queue_answer(id, RpcError::new(420, "FLOOD_WAIT_1").to_bytes());
         }
         self.requests.start(id);
         let wrapped = body;
@@ -189,14 +193,7 @@ impl ServerSession {
                 }
             };
         }
-        let request = Request { id, link, query, wrapped, after, layer, without_updates };
-        let after = request.after.iter().copied().filter(|id| self.requests.is_running(*id));
-        let after: BTreeSet<_> = after.filter(|other| *other != id).collect();
-        if after.is_empty() {
-            self.outputs.push_back(ServerOutput::Request(request));
-        } else if let Err(request) = self.held.hold(request, after) {
-            self.answer(request.id, RpcReply::Err(too_many()), self.now);
-        }
+        self.pass_on(Request { id, link, query, wrapped, after, layer, without_updates });
     }
 
     /// Answers `rpc_drop_answer`, as what is known of the query demands.
@@ -342,8 +339,9 @@ impl ServerSession {
 }
 
 /// The error that puts a query off.
-fn too_many() -> RpcError {
-    RpcError::new(420, "FLOOD_WAIT_1")
+
+fn refusal(code: i32, message: &str) -> RpcReply {
+    RpcReply::Err(RpcError::new(code, message))
 }
 
 /// Whether the reply to a message acknowledges it.

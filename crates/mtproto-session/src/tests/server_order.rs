@@ -6,7 +6,7 @@ use mtproto_tl::{MsgId, Raw};
 
 use super::server_talk::{LINK, SALT, Talk, check};
 use super::{noise, query};
-use crate::server::{HELD_BYTES_MAX, HELD_MAX};
+use crate::server::{AFTER_WAIT_MAX, FAILED_MAX, HELD_BYTES_MAX, HELD_MAX};
 use crate::{RpcReply, Strictness};
 use expect_test::expect;
 
@@ -63,6 +63,63 @@ fn a_query_fails_with_those_it_names() {
             0ms      < rpc_result s6 seqno=7 to=c3 error=400 MSG_WAIT_FAILED
         "#]],
     );
+}
+
+// req: S119
+#[test]
+fn a_query_that_overtakes_the_one_it_names_waits_for_it() {
+    check(
+        |talk| {
+            let first = talk.message(1, &query(1));
+            talk.send(3, &after(first.id, query(2)));
+            let id = first.id;
+            talk.hush();
+            talk.send_message(first);
+            talk.ok(id, &[1, 2, 3, 4]);
+        },
+        &expect![[r#"
+            0ms      > 11111111 c2 seqno=1 bytes=8
+            0ms      ! request c2
+            0ms      < msg_container s6 seqno=4
+            0ms      <   new_session_created s4 seqno=3 first=c2 salt=A
+            0ms      <   msgs_ack s5 seqno=4 c2
+            0ms      ! request c1
+            0ms      < rpc_result s7 seqno=5 to=c2 04030201 bytes=4
+        "#]],
+    );
+}
+
+// req: S119
+#[test]
+fn a_query_does_not_wait_for_ever_for_one_that_never_comes() {
+    check(
+        |talk| {
+            let lost = talk.message(1, &query(1));
+            talk.send(3, &after(lost.id, query(2)));
+            talk.hush();
+            talk.wait(AFTER_WAIT_MAX);
+        },
+        &expect![[r#"
+            30000ms  < rpc_result s4 seqno=3 to=c1 error=400 MSG_WAIT_TIMEOUT
+        "#]],
+    );
+}
+
+// req: S119
+#[test]
+fn a_session_remembers_so_many_failures() {
+    let mut talk = Talk::new(Strictness::Lenient);
+    let mut failed = Vec::new();
+    for _ in 0..=FAILED_MAX {
+        let id = talk.send(1, &query(1));
+        talk.err(id, 400, "METHOD_INVALID");
+        failed.push(id);
+    }
+    talk.requests.clear();
+    talk.send(1, &after(failed[1], query(2)));
+    assert_eq!(talk.requests, [], "it is known to have failed");
+    let ready = talk.send(1, &after(failed[0], query(2)));
+    assert_eq!(talk.requests, [ready], "it is forgotten");
 }
 
 #[test]
