@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mtproto_crypto::OsRandom;
 use mtproto_crypto::rsa::RsaPrivateKey;
-use mtproto_endpoint::server::{ServerConfig, ServerEndpoint};
+use mtproto_endpoint::server::{QUEUED_BYTES_MAX, ServerConfig, ServerEndpoint};
 use mtproto_frame::{Secret, ServerWireConfig};
 use mtproto_pack::RpcError;
 use mtproto_session::{SALT_PERIOD, SaltSecret, ServerSessionConfig, Strictness};
@@ -47,6 +47,9 @@ pub struct Limits {
     pub idle_max: Duration,
     /// Without taking a byte of what waits for it.
     pub stalled_max: Duration,
+    /// Bytes that wait to be acknowledged, of all sessions together; each shard has its share.
+    /// Beyond it the oldest messages are forgotten.
+    pub queued_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +62,7 @@ impl Default for Limits {
             handshake_max: Duration::from_secs(30),
             idle_max: Duration::from_secs(600),
             stalled_max: Duration::from_secs(60),
+            queued_bytes_max: QUEUED_BYTES_MAX,
         }
     }
 }
@@ -247,6 +251,7 @@ impl ServerBuilder {
                 ..ServerSessionConfig::default()
             },
             salts: Arc::new(SaltSecret::with_period(*secret.as_bytes(), salt_period)),
+            queued_bytes_max: self.limits.queued_bytes_max / self.shards.get(),
         };
         let clock = server_clock();
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) =

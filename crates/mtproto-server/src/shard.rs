@@ -27,7 +27,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 use tower_service::Service;
-use tracing::{debug, error, info, trace};
+use tracing::{debug, error, info, trace, warn};
 
 use crate::clock::now;
 use crate::outbox::{Outbox, Phase};
@@ -363,6 +363,10 @@ where
             Event::SessionClosed(session) => {
                 metrics::gauge!("mtproto_sessions").decrement(1);
                 debug!(key = %session.key, session = %session.session, "session closed");
+            }
+            Event::Shed { bytes } => {
+                metrics::counter!("mtproto_shed_bytes_total").increment(bytes as u64);
+                warn!(bytes, "memory is short: unacknowledged messages were forgotten");
             }
             event => debug!(?event),
         }

@@ -10,7 +10,7 @@ use mtproto_crypto::envelope;
 use mtproto_crypto::rsa::RsaPrivateKey;
 use mtproto_endpoint::client::LinkId;
 use mtproto_endpoint::server::{
-    Event as Told, Output, Request, ServerConfig, ServerEndpoint, SessionRef,
+    Event as Told, Output, QUEUED_BYTES_MAX, Request, ServerConfig, ServerEndpoint, SessionRef,
 };
 use mtproto_frame::Inbound;
 use mtproto_session::server::OUTBOX_MESSAGES_MAX;
@@ -50,6 +50,7 @@ impl Server {
             dc: None,
             session: ServerSessionConfig { strictness, ..ServerSessionConfig::default() },
             salts: Arc::new(SaltSecret::with_period([7; 32], env.plan.salt_period)),
+            queued_bytes_max: QUEUED_BYTES_MAX,
         };
         let clock = ServerClock::new(env.now, env.server_time());
         let random = env.dice.split();

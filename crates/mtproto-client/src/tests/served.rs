@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mtproto_crypto::SeededRandom;
 use mtproto_crypto::rsa::{RsaPrivateKey, RsaPublicKey};
 use mtproto_endpoint::client::LinkId;
-use mtproto_endpoint::server::{Event, Output, Request, ServerConfig, ServerEndpoint, SessionRef};
+use mtproto_endpoint::server::{QUEUED_BYTES_MAX, Event, Output, Request, ServerConfig, ServerEndpoint, SessionRef};
 use mtproto_frame::{Framing, Inbound, ServerWireConfig, WireConfig};
 use mtproto_pack::RpcError;
 use mtproto_session::{SaltSecret, ServerClock, ServerSessionConfig};
@@ -58,6 +58,7 @@ pub(super) fn serve() -> (MemoryDial, Handle) {
         dc: None,
         session: ServerSessionConfig::default(),
         salts: Arc::new(SaltSecret::new([7; 32])),
+        queued_bytes_max: QUEUED_BYTES_MAX,
     };
     let epoch = ServerTime::from_unix(std::time::Duration::from_secs(1_800_000_000));
     let clock = ServerClock::new(now(), epoch);

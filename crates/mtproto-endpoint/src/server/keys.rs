@@ -30,6 +30,10 @@ pub(super) struct Keys {
     timers: Timers<SessionRef>,
     /// When sessions without a link are forgotten, the one that has none for longest first.
     idle: Timers<SessionRef>,
+    /// Since when sessions have something queued.
+    queues: Timers<SessionRef>,
+    /// What all sessions have queued, in bytes.
+    queued_bytes: usize,
     session_count: usize,
     sessions_max: usize,
 }
@@ -56,6 +60,8 @@ pub(super) struct Session {
     pub(super) is_ready: bool,
     timer: Option<Instant>,
     idle_until: Option<Instant>,
+    queued_since: Option<Instant>,
+    queued_bytes: usize,
 }
 
 impl Session {
@@ -74,6 +80,8 @@ impl Keys {
             expiries: Timers::default(),
             timers: Timers::default(),
             idle: Timers::default(),
+            queues: Timers::default(),
+            queued_bytes: 0,
             session_count: 0,
             sessions_max,
         }
@@ -143,7 +151,15 @@ impl Keys {
     pub(super) fn add_session(&mut self, name: SessionRef, machine: ServerSession) {
         let Some(key) = self.known.get_mut(&name.key) else { return };
         let (links, is_ready) = (BTreeSet::new(), false);
-        let session = Session { machine, links, is_ready, timer: None, idle_until: None };
+        let session = Session {
+            machine,
+            links,
+            is_ready,
+            timer: None,
+            idle_until: None,
+            queued_since: None,
+            queued_bytes: 0,
+        };
         let replaced = key.sessions.insert(name.session, session);
         debug_assert!(replaced.is_none(), "a session is added once");
         self.session_count += 1;
@@ -154,6 +170,8 @@ impl Keys {
         let mut session = self.get_mut(name.key)?.sessions.remove(&name.session)?;
         self.timers.set(name, &mut session.timer, None);
         self.idle.set(name, &mut session.idle_until, None);
+        self.queues.set(name, &mut session.queued_since, None);
+        self.queued_bytes -= session.queued_bytes;
         self.session_count -= 1;
         Some(session)
     }
@@ -169,6 +187,34 @@ impl Keys {
             false => Some(session.idle_until.unwrap_or(now + SESSION_IDLE)),
         };
         self.idle.set(name, &mut session.idle_until, idle_until);
+        self.note_queue(name);
+    }
+
+    /// Counts what the session has queued now.
+    fn note_queue(&mut self, name: SessionRef) {
+        let key = self.known.get_mut(&name.key);
+        let Some(session) = key.and_then(|key| key.sessions.get_mut(&name.session)) else { return };
+        let bytes = session.machine.queued_bytes();
+        self.queued_bytes = self.queued_bytes + bytes - session.queued_bytes;
+        session.queued_bytes = bytes;
+        let since = session.machine.oldest_queued();
+        self.queues.set(name, &mut session.queued_since, since);
+    }
+
+    /// Forgets the oldest message of all queues while they have more than `bytes_max` together;
+    /// returns how many bytes that freed.
+    // req: S100
+    pub(super) fn shed(&mut self, bytes_max: usize, now: Instant) -> usize {
+        let before = self.queued_bytes;
+        while self.queued_bytes > bytes_max
+            && let Some(name) = self.queues.first()
+            && let Some(session) = self.session_mut(name)
+        {
+            // The least that can be shed is a message.
+            session.machine.shed(1, now);
+            self.note_queue(name);
+        }
+        before - self.queued_bytes
     }
 
     /// Takes a session whose timer has gone off.
@@ -221,6 +267,9 @@ impl Keys {
         assert_eq!(self.session_count, sessions().count(), "sessions");
         assert_eq!(self.timers.len(), count_of(|it| it.timer.is_some()), "timers");
         assert_eq!(self.idle.len(), count_of(|it| it.idle_until.is_some()), "idle sessions");
+        assert_eq!(self.queues.len(), count_of(|it| it.queued_bytes > 0), "queues");
+        let queued: usize = sessions().map(|session| session.machine.queued_bytes()).sum();
+        assert_eq!(self.queued_bytes, queued, "queued bytes");
         let temporary = self.known.values().filter(|key| key.expires.is_some()).count();
         assert_eq!(self.expiries.len(), temporary, "temporary keys");
         assert_eq!(count_of(|it| it.is_ready || it.is_unused()), 0, "sessions at rest");

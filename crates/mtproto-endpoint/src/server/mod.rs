@@ -48,6 +48,9 @@ pub use usage::Usage;
 /// Packets taken in between two drains. A further one costs its link -429.
 pub const RECEIVED_MAX: usize = 1 << 14;
 
+/// What all sessions of a shard together may have queued unless told otherwise, in bytes.
+pub const QUEUED_BYTES_MAX: usize = 256 << 20;
+
 /// What a server is.
 pub struct ServerConfig {
     /// RSA keys offered in the key exchange, the preferred one first.
@@ -58,6 +61,8 @@ pub struct ServerConfig {
     pub session: ServerSessionConfig,
     /// What salts are derived from.
     pub salts: Arc<SaltSecret>,
+    /// What all sessions together may have queued, in bytes. Beyond it the oldest is forgotten.
+    pub queued_bytes_max: usize,
 }
 
 impl fmt::Debug for ServerConfig {
@@ -71,6 +76,7 @@ pub struct ServerEndpoint {
     session_config: Arc<ServerSessionConfig>,
     salts: Arc<SaltSecret>,
     exchange_config: Arc<ExchangeConfig>,
+    queued_bytes_max: usize,
     clock: ServerClock,
     random: Box<dyn SecureRandom>,
     now: Instant,
@@ -117,6 +123,7 @@ impl ServerEndpoint {
             session_config: Arc::new(config.session),
             salts: Arc::clone(&config.salts),
             exchange_config,
+            queued_bytes_max: config.queued_bytes_max,
             clock,
             random,
             now,

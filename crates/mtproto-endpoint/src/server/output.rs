@@ -95,6 +95,11 @@ pub enum Event {
     KeyUnbound(AuthKeyId),
     /// A session was forgotten.
     SessionClosed(SessionRef),
+    /// Memory is short: the oldest of what waited to be acknowledged was forgotten.
+    Shed {
+        /// How much of it.
+        bytes: usize,
+    },
     /// A message created a session.
     SessionOpened(SessionRef),
 }

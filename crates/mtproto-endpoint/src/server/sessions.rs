@@ -91,6 +91,10 @@ impl ServerEndpoint {
     fn rest(&mut self, name: SessionRef, timer: Option<Instant>) {
         self.ready.pop_front();
         self.keys.rest(name, timer, self.now);
+        let shed = self.keys.shed(self.queued_bytes_max, self.now);
+        if shed > 0 {
+            self.outputs.push_back(Output::Event(Event::Shed { bytes: shed }));
+        }
         if let Some(session) = self.keys.session_mut(name) {
             session.is_ready = false;
             if session.is_unused() {

@@ -280,6 +280,12 @@ impl ServerSession {
         self.outbox.bytes()
     }
 
+    /// When the oldest of them was queued.
+    #[must_use]
+    pub fn oldest_queued(&self) -> Option<Instant> {
+        self.outbox.oldest()
+    }
+
     /// How many queries are being carried out.
     #[must_use]
     pub fn running_requests(&self) -> usize {

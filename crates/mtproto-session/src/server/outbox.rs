@@ -94,7 +94,12 @@ impl Outbox {
 
     /// When the oldest message will have waited too long.
     pub(super) fn expiry(&self) -> Option<Instant> {
-        self.entries.front().map(|oldest| oldest.queued + OUTBOX_AGE_MAX)
+        self.oldest().map(|queued| queued + OUTBOX_AGE_MAX)
+    }
+
+    /// When the oldest message was queued.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.entries.front().map(|oldest| oldest.queued)
     }
 
     /// Takes a message out: it was acknowledged, or its answer is not wanted.

@@ -26,7 +26,7 @@ use crate::client::{
     ClientConfig, ClientEndpoint, Event, JobDone, LinkId, Output, RequestId, RequestOptions,
     ServerClock,
 };
-use crate::server::{self, ServerConfig, ServerEndpoint};
+use crate::server::{self, QUEUED_BYTES_MAX, ServerConfig, ServerEndpoint};
 
 /// One way from the client to the server.
 pub(super) const LATENCY: Duration = Duration::from_millis(20);
@@ -473,7 +473,8 @@ fn new_server(start: Instant, now: Instant, random: &mut SeededRandom) -> Server
     let session =
         ServerSessionConfig { strictness: Strictness::Strict, ..ServerSessionConfig::default() };
     let salts = Arc::new(SaltSecret::new([7; 32]));
-    let config = ServerConfig { keys: server_keys(), dc: None, session, salts };
+    let (keys, queued_bytes_max) = (server_keys(), QUEUED_BYTES_MAX);
+    let config = ServerConfig { keys, dc: None, session, salts, queued_bytes_max };
     let random = SeededRandom::new(random.u64());
     ServerEndpoint::new(&config, ServerClock::new(start, epoch()), Box::new(random), now)
 }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use mtproto_crypto::{SecureRandom, SeededRandom};
 use mtproto_frame::TransportError;
 use mtproto_session::LinkId;
-use mtproto_tl::Encode;
 use mtproto_tl::types::MsgsAck;
+use mtproto_tl::{Encode, Raw};
 
 use super::peer::Peer;
 use super::talk::query;
-use super::world::{World, ready};
+use super::world::{MEMORY, World, ready};
 use crate::server::keys::Keys;
 use crate::server::{
     Event, PushError, SESSION_IDLE, SESSIONS_PER_KEY_MAX, SESSIONS_PER_LINK_MAX, SessionRef,
@@ -41,6 +42,53 @@ fn a_session_outlives_its_link() {
     assert!(world.link(link).has(&query(2)), "what waited is sent");
     let opened = Event::SessionOpened(peer.session_ref());
     assert_eq!(world.events, [opened], "it is the same session");
+}
+
+/// An object of half a mebibyte that gzip cannot help.
+fn large(number: u32) -> Raw {
+    let mut noise = vec![0; 512 << 10];
+    SeededRandom::new(number.into()).fill(&mut noise);
+    Raw([query(number).0.to_vec(), noise].concat().into())
+}
+
+// req: S100
+#[test]
+fn when_memory_is_short_the_oldest_message_of_all_sessions_goes_first() {
+    let mut world = World::new(12);
+    let link = world.open(1);
+    let mut peers = [1, 2].map(|_| world.peer());
+    for peer in &mut peers {
+        world.send(link, peer, &query(1));
+    }
+    let [old, young] = peers.map(|peer| peer.session_ref());
+    let push = |world: &mut World, session, number| {
+        world.wait(Duration::from_secs(1));
+        world.push(session, &large(number));
+        world.endpoint.usage().queued_bytes
+    };
+    world.lose(link);
+    let bytes = large(0).to_bytes().len();
+    push(&mut world, old, 1);
+    let full = (MEMORY / bytes - 1) as u32;
+    (0..full).for_each(|number| drop(push(&mut world, young, 10 + number)));
+    let shed = |world: &World| {
+        let shed = |event: &Event| match event {
+            Event::Shed { bytes } => Some(*bytes),
+            _ => None,
+        };
+        world.events.iter().filter_map(shed).sum::<usize>()
+    };
+    assert_eq!(shed(&world), 0, "all of it fits");
+    let queued = push(&mut world, old, 2);
+    assert!(queued <= MEMORY);
+    // The first to go are what told of the sessions, then the old session's message.
+    assert!(shed(&world) >= bytes);
+    let queued_of = |world: &mut World, session| {
+        let machine = &world.endpoint.keys.session_mut(session).expect("it is known").machine;
+        machine.queued_messages()
+    };
+    assert_eq!(queued_of(&mut world, old), 1, "the new message");
+    assert_eq!(queued_of(&mut world, young), full as usize);
 }
 
 // req: L19

@@ -29,6 +29,9 @@ use crate::server::{
     StoreAction, StoreOutcome, StoreRequest,
 };
 
+/// What all sessions of a world may have queued, in bytes: less than one of them might.
+pub(super) const MEMORY: usize = 3 << 20;
+
 pub(super) struct World {
     pub(super) endpoint: ServerEndpoint,
     pub(super) memory: MemoryKeyStore,
@@ -110,6 +113,7 @@ impl World {
             dc,
             session: ServerSessionConfig::default(),
             salts: Arc::new(SaltSecret::new(random.array())),
+            queued_bytes_max: MEMORY,
         };
         let own = Box::new(SeededRandom::new(random.u64()));
         Self {
@@ -348,6 +352,7 @@ impl World {
             Event::KeyUnbound(_) => "key unbound",
             Event::SessionClosed(_) => "session closed",
             Event::SessionOpened(_) => "session opened",
+            Event::Shed { .. } => "shed",
         };
         self.note('!', LinkId(0), line);
         self.events.push(event);
