@@ -12,7 +12,7 @@ use mtproto_auth::{KeyKind, NewKey, PlainMessage, is_plain};
 use mtproto_crypto::envelope::{self, Filler, Header, OpenJob, Padding, SealJob};
 use mtproto_crypto::rsa::RsaPrivateKey;
 use mtproto_crypto::{AuthKey, Direction, SecureRandom, SeededRandom, pq};
-use mtproto_endpoint::server::{Output, ServerConfig, ServerEndpoint};
+use mtproto_endpoint::server::{Output, QUEUED_BYTES_MAX, ServerConfig, ServerEndpoint};
 use mtproto_frame::Outbound;
 use mtproto_pack::object_id;
 use mtproto_session::{LinkId, SaltSecret, ServerClock, ServerSessionConfig};
@@ -52,6 +52,7 @@ impl World {
             dc: None,
             session: ServerSessionConfig::default(),
             salts: Arc::new(SaltSecret::new([7; 32])),
+            queued_bytes_max: QUEUED_BYTES_MAX,
         };
         let clock = ServerClock::new(now, ServerTime::from_unix(Duration::from_secs(SECONDS)));
         let endpoint = ServerEndpoint::new(&config, clock, Box::new(SeededRandom::new(2)), now);
