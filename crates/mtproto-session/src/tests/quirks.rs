@@ -9,7 +9,7 @@ use super::server_talk::{LINK, SALT, Talk, check};
 use super::{SECOND, acks, noise, ping, query};
 use crate::{Control, LinkId, ServerOutput, Strictness};
 
-// req: L1, S25, S27
+// req: L1, S25, S27, S43
 #[test]
 fn mtcute_grammers_and_madeline_give_service_messages_odd_seqnos() {
     check(

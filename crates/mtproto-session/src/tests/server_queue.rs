@@ -20,7 +20,8 @@ fn acknowledge(talk: &mut Talk) {
     talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
 }
 
-// req: S5, S93, S94, S96
+// TCP has delivered it, which says nothing.
+// req: S5, S72, S93, S94, S96
 #[test]
 fn what_is_not_acknowledged_comes_again_over_a_new_link() {
     check(

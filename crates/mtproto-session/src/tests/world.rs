@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtproto_pack::RpcError;
+use mtproto_pack::{MSG_COPY_ID, Message, RpcError, read_container};
 use mtproto_tl::{AuthKeyId, MsgId, Raw, SessionId};
 
 use super::{noon, query, start};
@@ -307,6 +307,10 @@ impl World {
     fn transmit(&mut self, outgoing: Outgoing, event: fn(Outgoing) -> Event) {
         let is_new = self.sealed.insert((outgoing.session_id, outgoing.message.id));
         assert!(is_new, "the same packet twice: {:?}", outgoing.message);
+        // req: S52
+        let inside = read_container(&outgoing.message.body).unwrap_or_default();
+        let is_copy = |message: &Message| message.object_id() == MSG_COPY_ID;
+        assert!(!is_copy(&outgoing.message) && !inside.iter().any(is_copy));
         let lines = self.transcript.packet(&outgoing.message);
         let direction = if outgoing.message.id.is_from_client() { '>' } else { '<' };
         for line in lines {
