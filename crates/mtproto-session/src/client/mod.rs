@@ -227,6 +227,7 @@ impl ClientSession {
         }
         self.links.push(link);
         self.pings.link_attached(link, now);
+        self.ask_unanswered();
     }
 
     /// A link is gone. What went over it and is not answered goes out again, or is asked about.
@@ -286,10 +287,7 @@ impl ClientSession {
             let reason = ClientCloseReason::PongTimeout;
             self.outputs.push_back(ClientOutput::Close { link, reason });
         }
-        if !self.links.is_empty() {
-            let ids = self.requests.take_unanswered(now);
-            self.errands.ask_states(ids);
-        }
+        self.ask_unanswered();
     }
 
     /// What is to be done next. Call it until it says `Wait`.
@@ -332,6 +330,15 @@ impl ClientSession {
     #[must_use]
     pub fn link_count(&self) -> usize {
         self.links.len()
+    }
+
+    /// Asks for the state of what has been unanswered for long; without a link that has to wait.
+    // req: S16
+    fn ask_unanswered(&mut self) {
+        if !self.links.is_empty() {
+            let ids = self.requests.take_unanswered(self.now);
+            self.errands.ask_states(ids);
+        }
     }
 
     fn tell(&mut self, event: ClientEvent) {
