@@ -17,13 +17,16 @@ mod dialing;
 mod exchange;
 mod keying;
 mod keys;
+mod leaving;
 mod links;
 mod output;
 mod packets;
 mod pings;
 mod saving;
+mod service;
 #[cfg(test)]
 mod tests;
+mod waking;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -43,13 +46,15 @@ use channel::Channel;
 pub use config::{ClientConfig, Pfs, TEMPORARY_KEY_LIFETIME};
 use dialing::Dialing;
 pub use dialing::{
-    BACKOFF_MAX, BACKOFF_MIN, DIAL_WINDOW, DIALS_MAX, FLOOD_DELAY_MAX, FLOOD_DELAY_MIN, STABLE_MIN,
+    DELAY_MAX, DIAL_WINDOW, DIALS_MAX, FLOOD_DELAY_MAX, FLOOD_DELAY_MIN, ReconnectPolicy,
+    STABLE_MIN,
 };
 use exchange::Exchange;
 pub use exchange::{EXCHANGE_MAX, EXCHANGE_STEP_MAX, Job, JobDone};
-pub use keying::EXCHANGE_RETRY_DELAY;
+pub use keying::{BINDING_MAX, EXCHANGE_RETRY_DELAY};
 use keys::Keys;
 pub use keys::PERMANENT_KEY_YOUNG;
+pub use leaving::LOG_OUT_MAX;
 pub use links::LINKS_MAX;
 use links::{Link, Links};
 pub use output::{
@@ -62,6 +67,8 @@ pub use pings::PINGS_MAX;
 use pings::Pings;
 pub use saving::SAVE_RETRY_DELAY;
 use saving::Saving;
+use waking::Hearing;
+pub use waking::{QUEUE_AGE_MAX, SLEEP_MIN, WAKE_PONG_MAX};
 
 /// A whole client without its sockets.
 pub struct ClientEndpoint {
@@ -89,6 +96,7 @@ pub struct ClientEndpoint {
     calls: Calls,
     pings: Pings,
     saving: Saving,
+    hearing: Hearing,
     /// Whether there was a session before the current one.
     had_session: bool,
     /// Received and not yet opened.
@@ -107,6 +115,8 @@ enum Phase {
     Closed(Closed),
     /// Nothing.
     Keyless,
+    /// The permanent key, which the server is to destroy until then.
+    Leaving(Channel, Instant),
     /// A key, and the session on it.
     Ready(Channel),
 }
@@ -125,6 +135,7 @@ impl ClientEndpoint {
         let offset_ms = stored.as_ref().map_or(0, |stored| stored.time_offset_ms);
         let time = shifted(local.now(now), offset_ms);
         let keys = stored.map(|stored| Keys::restore(stored, config.pfs, time)).unwrap_or_default();
+        let dialing = Dialing::new(config.reconnect);
         let mut endpoint = Self {
             config,
             random,
@@ -140,11 +151,12 @@ impl ClientEndpoint {
             exchange_not_before: None,
             plain_ids: MsgIds::default(),
             links: Links::default(),
-            dialing: Dialing::default(),
+            dialing,
             last_end: None,
             calls: Calls::default(),
             pings: Pings::default(),
             saving: Saving::default(),
+            hearing: Hearing::default(),
             had_session: false,
             received: Vec::new(),
             outputs: VecDeque::new(),
@@ -167,10 +179,8 @@ impl ClientEndpoint {
         now: Instant,
     ) -> Result<RequestId, Misuse> {
         self.now = now;
-        match self.phase {
-            Phase::Closed(reason) => Err(Misuse::Closed(reason)),
-            Phase::Binding(_) | Phase::Keyless | Phase::Ready(_) => self.calls.add(object, options),
-        }
+        self.check_open()?;
+        self.calls.add(object, options)
     }
 
     /// Gives a request up: it will have no outcome. The server is told to drop the answer.
@@ -191,9 +201,7 @@ impl ClientEndpoint {
     /// `Closed`, `TooManyPings`.
     pub fn ping(&mut self, now: Instant) -> Result<PingId, Misuse> {
         self.now = now;
-        if let Phase::Closed(reason) = self.phase {
-            return Err(Misuse::Closed(reason));
-        }
+        self.check_open()?;
         self.pings.add()
     }
 
@@ -202,9 +210,12 @@ impl ClientEndpoint {
         self.pings.remove(ping);
     }
 
-    /// Ends everything: requests without an outcome get [`RequestError::Closed`], links are closed.
+    /// Ends everything: requests without an outcome get [`RequestError::Closed`], what is owed to
+    /// the server is acknowledged, links are closed.
+    // req: S95
     pub fn close(&mut self, now: Instant) {
         self.now = now;
+        self.say_last_words(false);
         self.finish(Closed::ByCaller);
     }
 
@@ -216,7 +227,7 @@ impl ClientEndpoint {
             return;
         }
         if let Some(channel) = self.phase.channel() {
-            channel.session.link_attached(link, now);
+            channel.link_attached(link, now);
         }
     }
 
@@ -298,7 +309,9 @@ impl ClientEndpoint {
             self.answer(request, Err(RequestError::TimedOut));
         }
         self.check_exchange();
+        self.check_binding();
         self.check_keys();
+        self.check_leaving();
     }
 
     /// What to do next. It must be asked until it says [`Output::Wait`].
@@ -326,6 +339,7 @@ impl ClientEndpoint {
                 _ => State::Dialing { failures, last },
             },
             Phase::Keyless => State::Exchanging,
+            Phase::Leaving(..) => State::LoggingOut,
             Phase::Binding(_) => State::Binding,
             Phase::Ready(_) if self.links.is_proven() => State::Ready,
             Phase::Ready(_) => State::Resuming,
@@ -336,7 +350,9 @@ impl ClientEndpoint {
     #[must_use]
     pub fn key(&self) -> Option<AuthKeyId> {
         match &self.phase {
-            Phase::Binding(channel) | Phase::Ready(channel) => Some(channel.key_id()),
+            Phase::Binding(channel) | Phase::Leaving(channel, _) | Phase::Ready(channel) => {
+                Some(channel.key_id())
+            }
             Phase::Closed(_) | Phase::Keyless => None,
         }
     }
@@ -417,7 +433,9 @@ impl ClientEndpoint {
         let deadlines = [
             self.dialing.due().filter(|_| self.wants_links()),
             self.exchange.as_ref().map(Exchange::deadline),
+            self.binding_deadline(),
             self.keys_deadline(),
+            self.leaving_deadline(),
             self.session_idle_until,
             self.calls.deadline(),
             self.saving.deadline(),
@@ -466,8 +484,13 @@ impl ClientEndpoint {
             self.links.end(link);
             self.outputs.push_back(Output::Close { link, reason: LinkEnd::Closed });
         }
+        self.end_requests(reason);
+    }
+
+    /// Gives every request the same outcome.
+    fn end_requests(&mut self, reason: Closed) {
         while let Some(request) = self.calls.first() {
-            self.calls.remove(request);
+            self.cancel(request, self.now);
             self.answer(request, Err(RequestError::Closed(reason)));
         }
     }
@@ -485,7 +508,9 @@ impl Phase {
     /// The key in use and its session.
     fn channel(&mut self) -> Option<&mut Channel> {
         match self {
-            Self::Binding(channel) | Self::Ready(channel) => Some(channel),
+            Self::Binding(channel) | Self::Leaving(channel, _) | Self::Ready(channel) => {
+                Some(channel)
+            }
             Self::Closed(_) | Self::Keyless => None,
         }
     }

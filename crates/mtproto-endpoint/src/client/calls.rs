@@ -8,6 +8,7 @@ use bytes::Bytes;
 use mtproto_session::client::{REQUEST_BYTES_MAX, REQUEST_LEN_MAX, REQUESTS_MAX};
 use mtproto_session::{RequestId as SessionRequestId, RequestOptions as SessionRequestOptions};
 
+use super::service;
 use super::{Misuse, RequestId, RequestOptions};
 
 /// Requests without an outcome.
@@ -147,5 +148,8 @@ fn check_object(object: &Bytes) -> Result<(), Misuse> {
     if len < 4 || !len.is_multiple_of(4) {
         return Err(Misuse::NotAnObject { len });
     }
-    Ok(())
+    match service::name(mtproto_pack::object_id(object)) {
+        Some(name) => Err(Misuse::NotAQuery { name }),
+        None => Ok(()),
+    }
 }

@@ -21,6 +21,8 @@ pub(super) struct Channel {
     key: AuthKey,
     /// The request that binds the key, while it is to be bound.
     pub(super) binding: Option<RequestId>,
+    /// When the newest link came.
+    attached: Option<Instant>,
     pub(super) session: ClientSession,
 }
 
@@ -36,7 +38,18 @@ impl Channel {
         let session_id = SessionId(random.u64().max(1));
         let config = ClientSessionConfig::default();
         let session = ClientSession::new(config, session_id, salts_of(key), clock, now);
-        Self { key: key.key.clone(), binding: None, session }
+        Self { key: key.key.clone(), binding: None, attached: None, session }
+    }
+
+    /// A link is there.
+    pub(super) fn link_attached(&mut self, link: LinkId, now: Instant) {
+        self.attached = Some(now);
+        self.session.link_attached(link, now);
+    }
+
+    /// When the newest link came.
+    pub(super) fn attached(&self) -> Option<Instant> {
+        self.attached
     }
 
     /// The key.

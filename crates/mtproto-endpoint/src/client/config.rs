@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use mtproto_crypto::rsa::RsaPublicKey;
 
+use super::ReconnectPolicy;
+
 /// How long a temporary key lives, unless said otherwise.
 pub const TEMPORARY_KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -21,6 +23,8 @@ pub struct ClientConfig {
     pub links: usize,
     /// Whether messages are encrypted with temporary keys, and what those are like.
     pub pfs: Option<Pfs>,
+    /// How to come back when links break.
+    pub reconnect: ReconnectPolicy,
     /// Whether another permanent key may be made when the server has lost the one there is. Without
     /// it the endpoint closes: to the server a client with another key is a stranger.
     pub replaces_lost_key: bool,
@@ -34,6 +38,7 @@ impl Default for ClientConfig {
             keys: Arc::new([]),
             links: 1,
             pfs: None,
+            reconnect: ReconnectPolicy::default(),
             replaces_lost_key: false,
         }
     }

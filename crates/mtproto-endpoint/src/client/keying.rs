@@ -16,6 +16,9 @@ use super::exchange::{Exchange, JobDone};
 use super::keys::{Keys, is_young, moment};
 use super::{ClientEndpoint, Closed, Event, Gap, KeyLoss, KeyMade, LinkEnd, Output, Phase};
 
+/// How long the server may take to bind a temporary key, from when a link is there to ask on.
+pub const BINDING_MAX: Duration = Duration::from_secs(30);
+
 /// How long after an exchange for the next temporary key failed another is begun. The key in use is
 /// still good for longer.
 pub const EXCHANGE_RETRY_DELAY: Duration = Duration::from_secs(30);
@@ -38,6 +41,9 @@ impl ClientEndpoint {
     }
 
     fn begin_exchange(&mut self) {
+        if self.is_leaving() {
+            return;
+        }
         let Some(kind) = self.keys.wanted(self.config.pfs, self.clock.now(self.now)) else {
             return;
         };
@@ -129,10 +135,8 @@ impl ClientEndpoint {
             self.phase = Phase::Keyless;
             return;
         };
-        let mut channel = Channel::new(key, self.clock, &mut *self.random, self.now);
-        for link in self.links.open() {
-            channel.session.link_attached(link, self.now);
-        }
+        let key = key.clone();
+        let mut channel = self.new_channel(&key);
         self.phase = match binding {
             None => Phase::Ready(channel),
             Some(binding) => {
@@ -143,6 +147,15 @@ impl ClientEndpoint {
         if std::mem::replace(&mut self.had_session, true) {
             self.tell(Event::Gap(Gap::SessionReplaced));
         }
+    }
+
+    /// A new session on `key`, over all links there are.
+    pub(super) fn new_channel(&mut self, key: &ClientKey) -> Channel {
+        let mut channel = Channel::new(key, self.clock, &mut *self.random, self.now);
+        for link in self.links.open() {
+            channel.link_attached(link, self.now);
+        }
+        channel
     }
 
     /// Lets the next temporary key take over, once no request is under way or it is high time.
@@ -156,6 +169,7 @@ impl ClientEndpoint {
         if late || !self.calls.any_handed_over() {
             self.keys.temporary = self.keys.next.take();
             self.saving.changed();
+            self.say_last_words(true);
             self.drop_session();
             self.use_keys();
             return true;
@@ -177,12 +191,36 @@ impl ClientEndpoint {
         if self.phase.channel().is_none() {
             return;
         }
-        if self.config.pfs.is_some() {
+        if self.config.pfs.is_some() && !self.is_leaving() {
             return self.lose_temporary(KeyLoss::Unknown);
         }
         match self.suspected {
+            // req: S67
+            Some(since) if ended.opened() > since && self.is_leaving() => self.logged_out(true),
             Some(since) if ended.opened() > since => self.lose_permanent(KeyLoss::Unknown),
             Some(_) | None => self.suspected = Some(self.now),
+        }
+    }
+
+    /// Looks whether the server took too long to bind the key.
+    pub(super) fn check_binding(&mut self) {
+        if self.binding_deadline().is_some_and(|deadline| deadline <= self.now) {
+            self.give_binding_up(KeyLoss::BindingTimedOut, LinkEnd::Unresponsive);
+        }
+    }
+
+    /// Until when the server may take for that.
+    // req: S113
+    pub(super) fn binding_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Binding(channel) if self.links.any_open() => {
+                Some(channel.attached()? + BINDING_MAX)
+            }
+            Phase::Binding(_)
+            | Phase::Closed(_)
+            | Phase::Keyless
+            | Phase::Leaving(..)
+            | Phase::Ready(_) => None,
         }
     }
 
@@ -230,6 +268,17 @@ impl ClientEndpoint {
         self.phase = Phase::Keyless;
     }
 
+    /// Lets the session speak a last time; its links `stay` with another, or are closed.
+    // req: S29, S95
+    pub(super) fn say_last_words(&mut self, stay: bool) {
+        let Some(channel) = self.phase.channel() else { return };
+        for outgoing in channel.session.last_words(stay, self.now) {
+            let payload = channel.seal(&outgoing, &mut *self.random);
+            let link = outgoing.link;
+            self.outputs.push_back(Output::Send { link, payload, quick_ack: false });
+        }
+    }
+
     /// The server has bound the temporary key, or not.
     // req: S113
     pub(super) fn binding_answered(&mut self, outcome: &Result<Bytes, RequestError>) {
@@ -258,15 +307,19 @@ impl ClientEndpoint {
         if invalid && !young {
             return self.lose_permanent(KeyLoss::BindingRefused);
         }
-        self.lose_temporary(KeyLoss::BindingRefused);
-        // Not again at once: links come back with backoff.
+        self.give_binding_up(KeyLoss::BindingRefused, LinkEnd::BindingRefused);
+    }
+
+    /// Another temporary key is to be made and bound. Not at once: links come back with backoff.
+    fn give_binding_up(&mut self, reason: KeyLoss, end: LinkEnd) {
+        self.lose_temporary(reason);
         for link in self.links.open().collect::<Vec<_>>() {
-            self.end_link(link, LinkEnd::BindingRefused);
+            self.end_link(link, end);
         }
     }
 
     /// Forgets the session; what it left unanswered waits for the next.
-    fn drop_session(&mut self) {
+    pub(super) fn drop_session(&mut self) {
         self.retired_key = self.key();
         self.calls.take_back();
         self.pings.take_back();

@@ -107,10 +107,23 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Gap {
+    /// The server was not heard for so long that what it had queued may have expired. It says
+    /// nothing of that.
+    // req: S99
+    QueueExpired {
+        /// For how long.
+        silence: Duration,
+    },
     /// The server did not know the session any more, and made it anew.
     SessionCreated,
     /// The session could not go on: its key or its clock was no good. Another has begun.
     SessionReplaced,
+    /// The local clock ran ahead of the time that passed here: the machine slept, or its clock was
+    /// set. The links are being tested.
+    Slept {
+        /// How far ahead.
+        by: Duration,
+    },
 }
 
 /// What there is to tell about a key that was just made.
@@ -130,6 +143,8 @@ pub struct KeyMade {
 pub enum KeyLoss {
     /// The server refused to bind a temporary key to it.
     BindingRefused,
+    /// The server did not say whether it is bound; temporary keys only.
+    BindingTimedOut,
     /// Its time is over; temporary keys only.
     Expired,
     /// The server says that it is not bound; temporary keys only.
@@ -167,6 +182,11 @@ pub enum Closed {
     ByCaller,
     /// The permanent key is lost, and making another one is not allowed.
     KeyLost(AuthKeyId),
+    /// The application logged out: the key is forgotten here.
+    LoggedOut {
+        /// Whether the server has none either. Else it did not say so in time.
+        destroyed: bool,
+    },
     /// The server offers none of the RSA keys that this endpoint trusts.
     ServerKeyUnknown,
     /// The server is of another data centre: transport error -444.
@@ -190,6 +210,8 @@ pub enum State {
     },
     /// A key is being made.
     Exchanging,
+    /// The server is asked to destroy the key.
+    LoggingOut,
     /// There is a key, a session, and a link over which the server has shown that it has the key.
     Ready,
     /// There is a key, a session and a link; the server has not spoken yet.
@@ -234,6 +256,11 @@ pub enum LinkEnd {
 pub enum Misuse {
     /// The endpoint has closed.
     Closed(Closed),
+    /// The object is one of the protocol's own, to which there is no answer as to a query.
+    NotAQuery {
+        /// What it is called in the schema.
+        name: &'static str,
+    },
     /// A request must be whole words of four bytes, and at least one.
     NotAnObject {
         /// Its length in bytes.
@@ -272,6 +299,10 @@ impl fmt::Display for Closed {
         match self {
             Self::ByCaller => f.write_str("closed by the application"),
             Self::KeyLost(key) => write!(f, "the server does not know auth key {key} any more"),
+            Self::LoggedOut { destroyed: true } => f.write_str("logged out"),
+            Self::LoggedOut { destroyed: false } => {
+                f.write_str("logged out, though the server may still have the key")
+            }
             Self::ServerKeyUnknown => f.write_str("the server has none of the trusted RSA keys"),
             Self::WrongDc => f.write_str("the server is of another data centre"),
         }
@@ -298,6 +329,9 @@ impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed(reason) => write!(f, "client closed: {reason}"),
+            Self::NotAQuery { name } => {
+                write!(f, "{name} is a service message, which the client sends itself")
+            }
             Self::NotAnObject { len } => write!(f, "{len} bytes are no TL object"),
             Self::TooLarge { len } => write!(f, "request of {len} bytes is too large"),
             Self::TooManyPings => f.write_str("too many pings without a pong"),

@@ -95,6 +95,7 @@ impl ClientEndpoint {
         if channel.handle_opened(link, &packet.payload.freeze(), opened, self.now).is_err() {
             self.end_link(link, LinkEnd::BadPacket);
         }
+        self.heard();
     }
 
     /// Gives the session what waits for it: the oldest request, or a ping.
@@ -160,8 +161,9 @@ impl ClientEndpoint {
                     self.saving.changed();
                 }
             }
-            // Nothing here destroys keys or sessions.
-            ClientEvent::AuthKeyDestroyed(_) | ClientEvent::SessionDestroyed { .. } | _ => {}
+            ClientEvent::AuthKeyDestroyed(outcome) => self.key_destroyed(outcome),
+            // A session that replaced itself tidies up.
+            ClientEvent::SessionDestroyed { .. } | _ => {}
         }
     }
 

@@ -2,8 +2,10 @@
 
 mod chaos;
 mod keys;
+mod leaving;
 mod links;
 mod requests;
+mod waking;
 mod world;
 
 use std::time::Instant;

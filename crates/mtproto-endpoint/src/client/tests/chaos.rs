@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use mtproto_crypto::{SecureRandom, SeededRandom};
 use mtproto_frame::TransportError;
 
-use super::world::World;
+use super::world::{World, object};
 use crate::client::{ClientConfig, LinkId, Pfs, RequestId, State};
 
 /// A number below `end`.
@@ -50,6 +50,37 @@ fn every_request_has_one_outcome() {
         for request in requests {
             assert_eq!(world.answers(request).count(), 1, "seed {seed}, request {}", request.0);
         }
+    }
+}
+
+// req: S39, S118
+#[test]
+fn a_hundred_calls_survive_twenty_lost_links_and_two_forgotten_sessions() {
+    for seed in 0..6 {
+        let pfs = config(seed).pfs.map(|_| Pfs::default());
+        let mut world = World::with(100 + seed, ClientConfig { pfs, ..config(seed) }, None);
+        let mut random = SeededRandom::new(seed);
+        world.run_until("being ready", |world| world.client.state() == State::Ready);
+        world.network.slowness = Duration::from_secs(150);
+        let requests: Vec<_> = (0..100).map(|n| world.request(&format!("{n:02}"))).collect();
+        for n in 0..20 {
+            world.run(Duration::from_millis(u64::from(below(&mut random, 6000))));
+            match n {
+                7 | 14 => world.restart_server(),
+                _ => world.cut(),
+            }
+            let unanswered = |request: &&RequestId| world.answers(**request).next().is_none();
+            assert_eq!(requests.iter().filter(unanswered).count(), 100, "seed {seed}, link {n}");
+        }
+        world.run(Duration::from_secs(400));
+        for (n, request) in requests.into_iter().enumerate() {
+            let own = Ok(object(&format!("{n:02}")));
+            assert_eq!(world.answers(request).collect::<Vec<_>>(), [&own], "seed {seed}");
+        }
+        // Once, and once more for each time that the server forgot it.
+        let mut handled = std::collections::BTreeMap::new();
+        world.handled.iter().for_each(|query| *handled.entry(query).or_insert(0) += 1);
+        assert!(handled.values().all(|times| *times <= 3), "seed {seed}: {handled:?}");
     }
 }
 

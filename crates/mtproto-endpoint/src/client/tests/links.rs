@@ -1,6 +1,6 @@
 //! Dialing, and links that end in every way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use expect_test::expect;
@@ -8,8 +8,8 @@ use mtproto_frame::TransportError;
 
 use super::world::{World, object};
 use crate::client::{
-    ClientConfig, Closed, DIAL_WINDOW, DIALS_MAX, FLOOD_DELAY_MIN, LINKS_MAX, LinkEnd, LinkId,
-    PACKETS_MAX, State,
+    ClientConfig, Closed, DIAL_WINDOW, FLOOD_DELAY_MIN, LINKS_MAX, LinkEnd, LinkId, PACKETS_MAX,
+    ReconnectPolicy, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,6 +20,14 @@ fn ready(seed: u64) -> World {
     world.run_until("being ready", |world| world.client.state() == State::Ready);
     world.transcript();
     world
+}
+
+/// The most dials of any minute.
+fn most_dials(world: &World) -> usize {
+    let within = |start: Instant| {
+        world.dials.iter().filter(move |at| (start..start + DIAL_WINDOW).contains(*at))
+    };
+    world.dials.iter().map(|start| within(*start).count()).max().unwrap_or(0)
 }
 
 // req: S118
@@ -37,6 +45,35 @@ fn dials_that_fail_come_ever_later() {
 
 // req: S118
 #[test]
+fn a_policy_sets_the_pace_of_dials_and_closing_ends_them() {
+    let policies = [(Duration::ZERO, 5, 5), (SECOND, 600, 60), (30 * SECOND, 600, 2)];
+    for (delay, dials_per_minute_max, dialed) in policies {
+        let reconnect = ReconnectPolicy {
+            first_delay: delay,
+            max_delay: delay,
+            jitter_percent: 0,
+            dials_per_minute_max,
+        };
+        let config = ClientConfig { reconnect, ..ClientConfig::default() };
+        let mut world = World::with(13, config, None);
+        world.network.refuses = true;
+        for _ in 0..5 {
+            let before = world.dials.len();
+            world.run(DIAL_WINDOW);
+            let dials = world.dials.len() - before;
+            assert!(dials.abs_diff(dialed) <= 2, "{dials} dials in a minute, not {dialed}");
+        }
+        assert!(most_dials(&world) <= dials_per_minute_max);
+        let before = world.dials.len();
+        world.client.close(world.now);
+        world.run(10 * DIAL_WINDOW);
+        assert_eq!(world.client.state(), State::Closed(Closed::ByCaller));
+        assert_eq!(world.dials.len(), before);
+    }
+}
+
+// req: S118
+#[test]
 fn links_that_die_at_once_are_not_made_without_end() {
     let mut world = ready(2);
     let from = world.now;
@@ -45,10 +82,7 @@ fn links_that_die_at_once_are_not_made_without_end() {
         world.cut();
         world.run(Duration::from_millis(1));
     }
-    for start in &world.dials {
-        let within = |at: &&std::time::Instant| **at >= *start && **at < *start + DIAL_WINDOW;
-        assert!(world.dials.iter().filter(within).count() <= DIALS_MAX);
-    }
+    assert!(most_dials(&world) <= ReconnectPolicy::default().dials_per_minute_max);
 }
 
 // req: S114
@@ -155,6 +189,10 @@ fn as_many_links_are_kept_as_are_wanted() {
         }
         world.run(10 * SECOND);
         assert_eq!(world.links(), kept);
+        // All of them are kept alive, not only the newest.
+        let dials = world.dials.len();
+        world.run(600 * SECOND);
+        assert_eq!((world.links(), world.dials.len()), (kept, dials));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect;
+use mtproto_tl::Encode;
 
 use super::world::{World, object};
 use crate::client::{
@@ -132,6 +133,20 @@ fn what_is_no_request_is_refused_at_once() {
     let len = REQUEST_LEN_MAX + 4;
     assert_eq!(request(vec![1; len]), Err(Misuse::TooLarge { len }));
     assert_eq!(request(vec![1; REQUEST_LEN_MAX]), Ok(()));
+}
+
+#[test]
+fn what_the_protocol_keeps_for_itself_is_no_query() {
+    use mtproto_tl::functions::{DestroyAuthKey, GetFutureSalts, Ping};
+    let mut world = World::new(14);
+    let ping = (Ping { ping_id: 1 }.to_bytes(), "ping");
+    let salts = (GetFutureSalts { num: 1 }.to_bytes(), "get_future_salts");
+    let destroy = (DestroyAuthKey.to_bytes(), "destroy_auth_key");
+    for (object, name) in [ping, salts, destroy] {
+        let misuse = world.client.request(object, RequestOptions::default(), world.now);
+        assert_eq!(misuse, Err(Misuse::NotAQuery { name }));
+        assert!(misuse.unwrap_err().to_string().starts_with(name));
+    }
 }
 
 #[test]

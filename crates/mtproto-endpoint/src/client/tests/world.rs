@@ -53,6 +53,10 @@ pub(super) struct World {
     /// Dials begun.
     pub(super) dials: Vec<Instant>,
     pub(super) network: Network,
+    /// How long the client's monotonic clock has stood still so far.
+    pub(super) slept: Duration,
+    /// How far its wall clock was set ahead so far, and back.
+    pub(super) wall_set: (Duration, Duration),
     config: ClientConfig,
     random: SeededRandom,
     transcript: String,
@@ -71,8 +75,14 @@ pub(super) struct Network {
     pub(super) silent: bool,
     /// The server's handlers never finish.
     pub(super) stalls: bool,
+    /// How much longer than [`HANDLING`] they take.
+    pub(super) slowness: Duration,
+    /// The server never finishes binding a key.
+    pub(super) binding_stalls: bool,
     /// The store of the client fails.
     pub(super) cannot_save: bool,
+    /// The client does not notice when the server closes a link.
+    pub(super) half_open: bool,
 }
 
 /// Something that will happen.
@@ -100,7 +110,7 @@ impl World {
         let config = ClientConfig { keys, ..config };
         let start = super::start();
         let mut random = SeededRandom::new(seed);
-        let client = new_client(&config, stored, start, start, &mut random);
+        let client = new_client(&config, stored, local_time(Duration::ZERO), start, &mut random);
         let server = new_server(start, start, &mut random);
         Self {
             start,
@@ -114,6 +124,8 @@ impl World {
             session: None,
             dials: Vec::new(),
             network: Network::default(),
+            slept: Duration::ZERO,
+            wall_set: (Duration::ZERO, Duration::ZERO),
             config,
             random,
             transcript: String::new(),
@@ -130,7 +142,7 @@ impl World {
     }
 
     pub(super) fn request_with(&mut self, text: &str, options: RequestOptions) -> RequestId {
-        self.client.request(object(text), options, self.now).expect("there is room")
+        self.client.request(object(text), options, self.client_now()).expect("there is room")
     }
 
     /// Lets `span` pass.
@@ -173,7 +185,7 @@ impl World {
         self.note("-- the links are cut");
         for link in std::mem::take(&mut self.links) {
             self.server.link_lost(link, self.now);
-            self.client.link_lost(link, self.now);
+            self.client.link_lost(link, self.client_now());
         }
     }
 
@@ -181,7 +193,7 @@ impl World {
     pub(super) fn cut_one(&mut self, link: LinkId) {
         self.links.remove(&link);
         self.server.link_lost(link, self.now);
-        self.client.link_lost(link, self.now);
+        self.client.link_lost(link, self.client_now());
     }
 
     /// The server dies and comes back; what its store has, it has.
@@ -198,8 +210,8 @@ impl World {
     pub(super) fn restart_client(&mut self) {
         self.cut();
         self.note("-- the client restarts");
-        self.client =
-            new_client(&self.config, self.saved.clone(), self.start, self.now, &mut self.random);
+        let (wall, now) = (self.wall(), self.client_now());
+        self.client = new_client(&self.config, self.saved.clone(), wall, now, &mut self.random);
         self.events.clear();
         self.queue.retain(|_, act| {
             !matches!(
@@ -207,6 +219,13 @@ impl World {
                 Act::Opened(_) | Act::DialFailed(_) | Act::ClientComputed(_) | Act::Saved(_)
             )
         });
+    }
+
+    /// The client's machine sleeps, and everybody else does not.
+    pub(super) fn sleep(&mut self, span: Duration) {
+        self.note("-- the client sleeps");
+        self.now += span;
+        self.slept += span;
     }
 
     /// The server's store loses a key.
@@ -220,7 +239,13 @@ impl World {
     pub(super) fn distrust_server(&mut self) {
         let other = RsaPrivateKey::generate(&mut SeededRandom::new(2));
         self.config.keys = Arc::new([other.public().clone()]);
-        self.client = new_client(&self.config, None, self.start, self.now, &mut self.random);
+        let (wall, now) = (self.wall(), self.client_now());
+        self.client = new_client(&self.config, None, wall, now, &mut self.random);
+    }
+
+    /// Whether the server has a key.
+    pub(super) fn server_has(&self, key: AuthKeyId) -> bool {
+        ready(self.store.get(key, self.server_time())).expect("the store works").is_some()
     }
 
     /// The newest link.
@@ -252,6 +277,7 @@ impl World {
 
     /// Does what happens next before `end`; false if nothing does.
     fn step(&mut self, end: Instant) -> bool {
+        self.client.handle_wall_time(self.wall(), self.client_now());
         let client = self.drain_client();
         let server = self.drain_server();
         let act = self.queue.first_key_value().map(|((at, _), _)| *at);
@@ -267,7 +293,7 @@ impl World {
             self.act(act);
         }
         if client.is_some_and(|at| at <= self.now) {
-            self.client.handle_timeout(self.now);
+            self.client.handle_timeout(self.client_now());
         }
         if server.is_some_and(|at| at <= self.now) {
             self.server.handle_timeout(self.now);
@@ -278,28 +304,30 @@ impl World {
     }
 
     fn act(&mut self, act: Act) {
-        let now = self.now;
+        let (now, client_now) = (self.now, self.client_now());
         match act {
             Act::Opened(link) => {
                 self.links.insert(link);
                 self.server.link_opened(link, now);
-                self.client.link_opened(link, now);
+                self.client.link_opened(link, client_now);
             }
-            Act::DialFailed(link) => self.client.dial_failed(link, now),
+            Act::DialFailed(link) => self.client.dial_failed(link, client_now),
             Act::ToServer(link, payload, quick_ack) if self.links.contains(&link) => {
                 self.server.handle_packet(link, BytesMut::from(&*payload), quick_ack, now);
             }
             Act::ToClient(link, item) if self.links.contains(&link) => match item {
-                Outbound::Error(error) => self.client.handle_transport_error(link, error, now),
-                Outbound::Packet { payload, .. } => {
-                    self.client.handle_packet(link, BytesMut::from(&*payload), now);
+                Outbound::Error(error) => {
+                    self.client.handle_transport_error(link, error, client_now)
                 }
-                Outbound::QuickAck(token) => self.client.handle_quick_ack(link, token, now),
+                Outbound::Packet { payload, .. } => {
+                    self.client.handle_packet(link, BytesMut::from(&*payload), client_now);
+                }
+                Outbound::QuickAck(token) => self.client.handle_quick_ack(link, token, client_now),
             },
             Act::ToServer(..) | Act::ToClient(..) => {}
             Act::ServerCloses(link) => {
-                if self.links.remove(&link) {
-                    self.client.link_lost(link, now);
+                if self.links.remove(&link) && !self.network.half_open {
+                    self.client.link_lost(link, client_now);
                 }
                 self.server.link_lost(link, now);
             }
@@ -307,13 +335,13 @@ impl World {
                 self.links.remove(&link);
                 self.server.link_lost(link, now);
             }
-            Act::ClientComputed(done) => self.client.computed(done, now),
+            Act::ClientComputed(done) => self.client.computed(done, client_now),
             Act::ServerComputed(done) => self.server.computed(done, now),
             Act::Stored(outcome) => self.server.stored(outcome, now),
             Act::Handled(request) => {
                 self.server.answer(request.id, Ok(request.content.query), now);
             }
-            Act::Saved(stored) => self.client.saved(stored, now),
+            Act::Saved(stored) => self.client.saved(stored, client_now),
         }
     }
 
@@ -363,7 +391,7 @@ impl World {
                         self.later(LATENCY, Act::ToServer(link, payload, quick_ack));
                     }
                 }
-                Output::Wait(deadline) => return deadline,
+                Output::Wait(deadline) => return deadline.map(|at| at + self.slept),
             }
         }
     }
@@ -383,7 +411,7 @@ impl World {
                 server::Output::Request(request) => {
                     self.handled.push(request.content.query.clone());
                     if !self.network.stalls {
-                        self.later(HANDLING, Act::Handled(request));
+                        self.later(HANDLING + self.network.slowness, Act::Handled(request));
                     }
                 }
                 server::Output::Send { link, item } => {
@@ -397,8 +425,11 @@ impl World {
                     self.later(LATENCY, Act::ToClient(link, item));
                 }
                 server::Output::Store(request) => {
-                    let outcome = ready(request.carry_out(&self.store));
-                    self.later(Duration::from_millis(1), Act::Stored(outcome));
+                    let binds = matches!(request.action, server::StoreAction::Find(_));
+                    if !(binds && self.network.binding_stalls) {
+                        let outcome = ready(request.carry_out(&self.store));
+                        self.later(Duration::from_millis(1), Act::Stored(outcome));
+                    }
                 }
                 server::Output::Wait(deadline) => return deadline,
             }
@@ -431,6 +462,17 @@ impl World {
         self.note(&format!("{arrow} {}", names.join(", ")));
     }
 
+    /// The moment, to the client.
+    pub(super) fn client_now(&self) -> Instant {
+        self.now.checked_sub(self.slept).expect("it was awake before")
+    }
+
+    /// What the client's wall clock shows.
+    pub(super) fn wall(&self) -> ServerTime {
+        let (ahead, back) = self.wall_set;
+        local_time(self.now.duration_since(self.start)).after(ahead).before(back)
+    }
+
     /// What time it is on the server.
     pub(super) fn server_time(&self) -> ServerTime {
         epoch().after(self.now.duration_since(self.start))
@@ -457,14 +499,19 @@ pub(super) fn epoch() -> ServerTime {
     ServerTime::from_unix(Duration::from_secs(1_800_000_000))
 }
 
+/// What the client's wall clock shows, unless it was set.
+fn local_time(since_start: Duration) -> ServerTime {
+    epoch().before(LOCAL_LAG).after(since_start)
+}
+
 fn new_client(
     config: &ClientConfig,
     stored: Option<DcRecord>,
-    start: Instant,
+    wall: ServerTime,
     now: Instant,
     random: &mut SeededRandom,
 ) -> ClientEndpoint {
-    let local = ServerClock::new(start, epoch().before(LOCAL_LAG));
+    let local = ServerClock::new(now, wall);
     let random = SeededRandom::new(random.u64());
     ClientEndpoint::new(config.clone(), stored, local, Box::new(random), now)
 }
@@ -542,8 +589,8 @@ macro_rules! names {
 }
 
 names! {
-    types:: BadMsgNotification BadServerSalt DhGenOk FutureSalts MsgsAck MsgsAllInfo
+    types:: BadMsgNotification BadServerSalt DestroyAuthKeyOk DhGenOk FutureSalts MsgsAck MsgsAllInfo
         MsgsStateInfo MsgsStateReq NewSessionCreated Pong ResPq RpcError ServerDhParamsOk;
-    functions:: GetFutureSalts Ping PingDelayDisconnect ReqDhParams ReqPqMulti RpcDropAnswer
+    functions:: DestroyAuthKey GetFutureSalts Ping PingDelayDisconnect ReqDhParams ReqPqMulti RpcDropAnswer
         SetClientDhParams;
 }
