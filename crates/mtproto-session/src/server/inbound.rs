@@ -32,8 +32,7 @@ pub(super) enum Inbound {
     },
     /// `http_wait`.
     HttpWait,
-    /// `bad_msg_notification`, `msgs_state_info` and `pong`: a server of ours asks for none of
-    /// them.
+    /// `bad_msg_notification` and `pong`: a server of ours asks for none of them.
     Ignored,
     /// `ping` and `ping_delay_disconnect`.
     Ping {
@@ -48,6 +47,8 @@ pub(super) enum Inbound {
     Resend(Vec<MsgId>),
     /// `msg_resend_ans_req`: the ids are of queries.
     ResendAnswers(Vec<MsgId>),
+    /// `msgs_state_info`: the question and the answer to it.
+    StateInfo(MsgId, Bytes),
     /// `msgs_all_info`.
     States(Vec<MsgId>, Bytes),
     /// `msgs_state_req`.
@@ -85,9 +86,11 @@ impl Inbound {
                 read::<HttpWait>(body)?;
                 Self::HttpWait
             }
-            Pong::ID | BadMsgNotification::ID | BadServerSalt::ID | MsgsStateInfo::ID => {
-                Self::Ignored
+            MsgsStateInfo::ID => {
+                let states = read::<MsgsStateInfo>(body)?;
+                Self::StateInfo(states.req_msg_id, states.info)
             }
+            Pong::ID | BadMsgNotification::ID | BadServerSalt::ID => Self::Ignored,
             _ => Self::Query(body.clone()),
         })
     }
@@ -106,6 +109,7 @@ impl Inbound {
             | Self::Ping { .. }
             | Self::Resend(_)
             | Self::ResendAnswers(_)
+            | Self::StateInfo(..)
             | Self::States(..)
             | Self::StateRequest(_) => None,
         }

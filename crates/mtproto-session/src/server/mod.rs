@@ -11,6 +11,7 @@ mod links;
 mod order;
 mod outbox;
 mod output;
+mod questions;
 mod rpc;
 mod send;
 mod service;
@@ -42,6 +43,7 @@ pub use outbox::{
 pub use output::{
     Control, KeyDestroyed, Request, RpcReply, ServerCloseReason, ServerOutput, Ticket, Verdict,
 };
+use questions::Questions;
 use rpc::Requests;
 pub use rpc::{DETAILED_LEN_MIN, RUNNING_MAX};
 
@@ -102,6 +104,7 @@ pub struct ServerSession {
     acks: AckQueue,
     outbox: Outbox,
     notices: Notices,
+    questions: Questions,
     requests: Requests,
     order: Order,
     links: Links,
@@ -135,6 +138,7 @@ impl ServerSession {
             inbox: Inbox::new(SERVER_INBOX_IDS_MAX),
             outbox: Outbox::default(),
             notices: Notices::default(),
+            questions: Questions::default(),
             requests: Requests::default(),
             order: Order::default(),
             links: Links::default(),
@@ -217,9 +221,10 @@ impl ServerSession {
         self.now = now;
         self.links.detach(link);
         self.notices.forget_link(link);
-        let described = self.outbox.link_detached(link);
+        self.questions.forget_link(link);
+        let unsent = self.outbox.link_detached(link);
         if let Some(newest) = self.links.newest() {
-            described.into_iter().for_each(|id| self.describe(newest, id));
+            self.mention(newest, unsent);
         }
     }
 
@@ -301,9 +306,8 @@ impl ServerSession {
         let is_fresh = packet.container.is_some() || lowest_new.is_some();
         // A lone duplicate may come from anybody who recorded it, but then nobody else is there.
         if (is_fresh || self.links.is_empty()) && self.links.attach(link) {
-            for id in self.outbox.link_attached() {
-                self.describe(link, id);
-            }
+            let unsent = self.outbox.link_attached();
+            self.mention(link, unsent);
             self.reply_running(link);
         }
         let container = packet.container.map(|(id, _)| id);

@@ -21,9 +21,9 @@ pub const OUTBOX_BYTES_MAX: usize = 4 << 20;
 // req: S99
 pub const OUTBOX_AGE_MAX: Duration = Duration::from_secs(600);
 
-/// How often a message is sent unasked, once for each link that comes or goes. A client that never
-/// acknowledges what came inside a container costs no more; one that asks, or repeats its query,
-/// gets the message still.
+/// How often a message is sent unasked, once for each link that comes or goes. From then on the
+/// client is asked whether it has it: one that never acknowledges what came inside a container costs
+/// no more, and one that says that it does not have it gets it still.
 // req: L8
 pub const SENDS_MAX: u8 = 30;
 
@@ -54,6 +54,15 @@ pub(super) struct Entry {
     link: Option<LinkId>,
     is_ready: bool,
     sends: u8,
+}
+
+/// Messages that are not sent again unasked, though nobody has acknowledged them.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    /// To be described.
+    pub(super) described: Vec<MsgId>,
+    /// To be asked about.
+    pub(super) doubtful: Vec<MsgId>,
 }
 
 impl Outbox {
@@ -124,19 +133,19 @@ impl Outbox {
     }
 
     /// Sends everything again that no link is known to have delivered: a new link is there. Returns
-    /// what is to be described instead.
+    /// what is not sent.
     // req: S5
-    pub(super) fn link_attached(&mut self) -> Vec<MsgId> {
+    pub(super) fn link_attached(&mut self) -> Unsent {
         self.make_ready(|_| true)
     }
 
-    /// Sends again what went to `link`, which is lost. Returns what is to be described instead.
-    pub(super) fn link_detached(&mut self, link: LinkId) -> Vec<MsgId> {
-        let described = self.make_ready(|entry| entry.link == Some(link));
+    /// Sends again what went to `link`, which is lost. Returns what is not sent.
+    pub(super) fn link_detached(&mut self, link: LinkId) -> Unsent {
+        let unsent = self.make_ready(|entry| entry.link == Some(link));
         for entry in &mut self.entries {
             entry.link = entry.link.filter(|used| *used != link);
         }
-        described
+        unsent
     }
 
     /// The link that the next message is for; `newest` if it may go anywhere.
@@ -179,15 +188,16 @@ impl Outbox {
         self.bytes
     }
 
-    fn make_ready(&mut self, chosen: impl Fn(&Entry) -> bool) -> Vec<MsgId> {
-        let mut described = Vec::new();
-        for entry in &mut self.entries {
-            if !chosen(entry) || entry.is_ready || entry.sends >= SENDS_MAX {
-                continue;
-            }
-            if entry.sends >= WHOLE_SENDS_MAX && entry.message.body.len() >= DETAILED_LEN_MIN {
+    fn make_ready(&mut self, chosen: impl Fn(&Entry) -> bool) -> Unsent {
+        let mut unsent = Unsent::default();
+        let waiting = self.entries.iter_mut().filter(|entry| !entry.is_ready);
+        for entry in waiting.filter(|entry| chosen(entry)) {
+            let is_long = entry.message.body.len() >= DETAILED_LEN_MIN;
+            if entry.sends >= SENDS_MAX {
+                unsent.doubtful.push(entry.message.id);
+            } else if entry.sends >= WHOLE_SENDS_MAX && is_long {
                 entry.sends += 1;
-                described.push(entry.message.id);
+                unsent.described.push(entry.message.id);
             } else {
                 entry.is_ready = true;
                 entry.link = None;
@@ -195,7 +205,7 @@ impl Outbox {
         }
         let ready = self.entries.iter().filter(|entry| entry.is_ready);
         self.ready = ready.map(|entry| entry.message.id).collect();
-        described
+        unsent
     }
 
     fn find(&self, id: MsgId) -> Option<usize> {

@@ -11,7 +11,7 @@ use mtproto_tl::{Author, Constructor, Decode, Encode, MsgId, types};
 use super::checks::{MSG_ID_PAST_MAX, Received, Refusal};
 use super::inbound::Inbound;
 use super::order::Released;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Unsent};
 use super::{Control, Request, RpcReply, ServerOutput, ServerSession};
 use crate::{Arrival, BadMsg, LinkId, MsgState};
 
@@ -258,9 +258,16 @@ impl ServerSession {
         }
     }
 
+    /// Lets the client know of messages that it does not get again unasked.
+    // req: S16, S19
+    pub(super) fn mention(&mut self, link: LinkId, unsent: Unsent) {
+        unsent.described.into_iter().for_each(|id| self.describe(link, id));
+        self.questions.ask(link, unsent.doubtful);
+    }
+
     /// Says that a message is there, and how long it is. The client asks for it unless it has it.
     // req: S19
-    pub(super) fn describe(&mut self, link: LinkId, id: MsgId) {
+    fn describe(&mut self, link: LinkId, id: MsgId) {
         let Some(entry) = self.outbox.get(id) else { return };
         let bytes = i32::try_from(entry.message.body.len()).unwrap_or(i32::MAX);
         let (answer_msg_id, status) = (id, 0);
@@ -359,6 +366,7 @@ pub(super) fn is_acknowledged_by_reply(inbound: &Inbound) -> bool {
         | Inbound::Query(_)
         | Inbound::Resend(_)
         | Inbound::ResendAnswers(_)
+        | Inbound::StateInfo(..)
         | Inbound::States(..) => false,
     }
 }

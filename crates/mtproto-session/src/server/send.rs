@@ -5,7 +5,7 @@ use std::time::Instant;
 use mtproto_pack::{Message, RPC_ERROR_ID, RpcResult, object_id};
 use mtproto_tl::{Author, Encode, types};
 
-use super::ServerSession;
+use super::{OUTBOX_MESSAGES_MAX, ServerSession};
 use crate::packet::{Packet, STALE_AFTER};
 use crate::{LinkId, MsgState, Outgoing};
 
@@ -33,6 +33,7 @@ impl ServerSession {
         while let Some(notice) = self.notices.take_next(link, |len| packet.has_room(len)) {
             packet.push_service(notice.body, notice.author, &mut self.ids, self.seqnos, time);
         }
+        self.add_question(link, &mut packet);
         self.add_acks(link, &mut packet);
         // req: L26
         let seqno = self.seqnos.service();
@@ -55,7 +56,24 @@ impl ServerSession {
         self.notices
             .next_link()
             .or_else(|| self.outbox.next_link(newest))
+            .or_else(|| self.questions.next_link())
             .or_else(|| newest.filter(|_| acks_due))
+    }
+
+    /// Asks whether the client has what was sent to it again and again.
+    // req: S16
+    fn add_question(&mut self, link: LinkId, packet: &mut Packet) {
+        // There are far fewer of them than would make a packet too long.
+        let room = 12 + 8 * OUTBOX_MESSAGES_MAX;
+        if !packet.has_room(room) {
+            return;
+        }
+        let Some(msg_ids) = self.questions.take(link) else { return };
+        let body = types::MsgsStateReq { msg_ids: msg_ids.clone() }.to_bytes();
+        let time = self.clock.now(self.now);
+        let author = Author::ServerNotice;
+        let message = packet.push_service(body, author, &mut self.ids, self.seqnos, time);
+        self.questions.asked(message.id, msg_ids);
     }
 
     /// What is owed rides along: it leaves with whatever packet leaves.

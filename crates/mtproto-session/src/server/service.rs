@@ -72,6 +72,7 @@ impl ServerSession {
             Inbound::Query(body) => self.start(link, id, body),
             Inbound::Resend(ids) => self.resend(link, id, &ids),
             Inbound::ResendAnswers(requests) => self.resend_answers(link, &requests),
+            Inbound::StateInfo(question, states) => self.learn_answer(link, question, &states),
             Inbound::States(ids, states) => self.learn_states(&ids, &states),
             Inbound::StateRequest(ids) => self.reply_states(link, id, &ids),
         }
@@ -148,6 +149,23 @@ impl ServerSession {
         for (id, state) in ids.iter().zip(states) {
             if MsgState(*state).is_received() {
                 self.acknowledged(*id);
+            }
+        }
+    }
+
+    /// The client says whether it has what we asked about.
+    // req: L3, S16, S17
+    fn learn_answer(&mut self, link: LinkId, question: MsgId, states: &[u8]) {
+        let Some(ids) = self.questions.answered(question) else { return };
+        if ids.len() != states.len() {
+            return;
+        }
+        for (id, state) in ids.into_iter().zip(states) {
+            let state = MsgState(*state);
+            if state.is_received() {
+                self.acknowledged(id);
+            } else if state != MsgState::UNKNOWN {
+                self.outbox.send_again(id, link);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a server keeps for a client: re-sending, duplicates, limits.
 
 use expect_test::expect;
-use mtproto_tl::{MsgId, Raw, functions, types};
+use mtproto_tl::{Encode, MsgId, Raw, functions, types};
 
 use super::server_talk::{LINK, SALT, Talk, check};
 use super::{SECOND, acks, noise, ping, query};
@@ -195,7 +195,7 @@ fn without_acknowledgements_a_message_is_sent_a_few_times_only() {
     }
     let label = talk.transcript.id(id);
     let lines = talk.packets.iter().flat_map(|packet| talk.transcript.packet(packet));
-    let sent = lines.filter(|line| line.contains(&format!(" {label} "))).count();
+    let sent = lines.filter(|line| line.contains(&format!("11111111 {label} "))).count();
     assert_eq!(sent, usize::from(SENDS_MAX));
     assert_eq!(talk.session.queued_messages(), 2);
 }
@@ -410,4 +410,44 @@ fn a_disconnect_comes_within_the_hour() {
     talk.send(0, &functions::PingDelayDisconnect { ping_id: 1, disconnect_delay: i32::MAX });
     acknowledge(&mut talk);
     assert_eq!(talk.drain(), Some(talk.now + DISCONNECT_DELAY_MAX));
+}
+
+// req: L8, S16, S17
+#[test]
+fn a_client_is_asked_about_what_was_sent_often_enough() {
+    check(
+        |talk| {
+            talk.send(0, &ping(1));
+            acknowledge(talk);
+            let messages: Vec<_> = (0..3).map(|number| talk.push(&query(number))).collect();
+            for link in 2..1 + u64::from(SENDS_MAX) {
+                let message = talk.message(6, &ping(1));
+                talk.give(LinkId(link), SALT, message);
+            }
+            talk.hush();
+            let mut send = |object: &dyn Encode| {
+                let message = talk.message(6, &Raw(object.to_bytes()));
+                talk.give(LinkId(99), SALT, message);
+                (talk.packets.last().expect("a packet").id, talk.session.queued_messages())
+            };
+            let (question, _) = send(&acks(&[]));
+            let info = |req_msg_id, info: &'static [u8]| types::MsgsStateInfo {
+                req_msg_id,
+                info: info.into(),
+            };
+            // It has the first, knows nothing of the second, and lacks the third.
+            assert_eq!(send(&info(messages[0], &[4, 4, 4])).1, 3);
+            assert_eq!(send(&info(question, &[4 | 8, 1, 2])).1, 2);
+            assert_eq!(send(&info(question, &[4, 4, 4])).1, 2);
+        },
+        &expect![[r#"
+            0ms      > [99] msgs_ack c31 seqno=6
+            0ms      < [99] msgs_state_req s65 seqno=8 s4 s5 s6
+            0ms      > [99] msgs_state_info c32 seqno=6 to=s4 04 04 04
+            0ms      > [99] msgs_state_info c33 seqno=6 to=s65 0c 01 02
+            0ms      < [99] msg_container s66 seqno=8
+            0ms      < [99]   11111111 s6 seqno=7 bytes=8
+            0ms      > [99] msgs_state_info c34 seqno=6 to=s65 04 04 04
+        "#]],
+    );
 }
