@@ -46,8 +46,8 @@ pub(super) enum Released {
 }
 
 impl Order {
-    /// Lets a query wait for those in `before`, of which there is at least one. Gives it back if too
-    /// much waits already.
+    /// Lets a query wait for those in `before`, of which there is at least one. Gives it back if
+    /// too much waits already.
     pub(super) fn hold(
         &mut self,
         request: Request,

@@ -22,8 +22,8 @@ pub const OUTBOX_BYTES_MAX: usize = 4 << 20;
 pub const OUTBOX_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// How often a message is sent unasked, once for each link that comes or goes. From then on the
-/// client is asked whether it has it: one that never acknowledges what came inside a container costs
-/// no more, and one that says that it does not have it gets it still.
+/// client is asked whether it has it: one that never acknowledges what came inside a container
+/// costs no more, and one that says that it does not have it gets it still.
 // req: L8
 pub const SENDS_MAX: u8 = 30;
 

@@ -345,8 +345,7 @@ impl ServerSession {
     }
 }
 
-/// The error that puts a query off.
-
+/// An error of ours as the outcome of a query.
 fn refusal(code: i32, message: &str) -> RpcReply {
     RpcReply::Err(RpcError::new(code, message))
 }
