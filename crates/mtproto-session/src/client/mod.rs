@@ -203,8 +203,17 @@ impl ClientSession {
         self.pings.want()
     }
 
+    /// Begins another session and lets the server destroy this one, with all that it has to say in
+    /// it. After many requests were cancelled that is cheaper than dropping the answer to each. What
+    /// was not cancelled is sent again, and may be carried out again.
+    // req: S12
+    pub fn replace_session(&mut self, now: Instant) {
+        self.now = now;
+        self.restart();
+    }
+
     /// Lets the server forget another session of the same auth key.
-    // req: S12, S31
+    // req: S31
     pub fn destroy_session(&mut self, session_id: SessionId, now: Instant) {
         self.now = now;
         self.errands.destroy_session(session_id);

@@ -158,6 +158,49 @@ fn a_call_is_cancelled_while_it_is_carried_out() {
     );
 }
 
+// req: S12, S31
+#[test]
+fn calls_are_cancelled_with_their_session() {
+    check(
+        0,
+        |world| {
+            world.run(SECOND);
+            world.handler_delay = 2 * SECOND;
+            let requests = [world.request(), world.request()];
+            world.run(SECOND);
+            requests.into_iter().for_each(|request| world.cancel(request));
+            world.client.replace_session(world.now);
+            world.run(5 * SECOND);
+            assert!(world.outcomes.is_empty());
+        },
+        &expect![[r#"
+            0ms      + [1] link open
+            0ms      > [1] msg_container c3 seqno=0
+            0ms      > [1]   ping_delay_disconnect c1 seqno=0 ping_id=1 delay=75
+            0ms      > [1]   get_future_salts c2 seqno=0 num=64
+            40ms     < [1] bad_server_salt s1 seqno=0 to=c3 code=48 new=A
+            80ms     > [1] msg_container c6 seqno=0
+            80ms     > [1]   ping_delay_disconnect c4 seqno=0 ping_id=2 delay=75
+            80ms     > [1]   get_future_salts c5 seqno=0 num=64
+            120ms    < [1] msg_container s5 seqno=2
+            120ms    < [1]   new_session_created s2 seqno=1 first=c4 salt=A
+            120ms    < [1]   pong s3 seqno=2 to=c4 ping_id=2
+            120ms    < [1]   future_salts s4 seqno=2 to=c5 count=64
+            1000ms   > [1] msg_container c10 seqno=4
+            1000ms   > [1]   11111111 c7 seqno=1 bytes=8
+            1000ms   > [1]   11111111 c8 seqno=3 bytes=8
+            1000ms   > [1]   msgs_ack c9 seqno=4 s2
+            2000ms   > [1] msg_container c13 seqno=0
+            2000ms   > [1]   destroy_session c11 seqno=0 4d00000000000000
+            2000ms   > [1]   ping_delay_disconnect c12 seqno=0 ping_id=3 delay=75
+            2040ms   < [1] msg_container s9 seqno=2
+            2040ms   < [1]   new_session_created s6 seqno=1 first=c11 salt=A
+            2040ms   < [1]   pong s7 seqno=2 to=c12 ping_id=3
+            2040ms   < [1]   destroy_session_ok s8 seqno=2 4d00000000000000
+        "#]],
+    );
+}
+
 // req: S38, S39
 #[test]
 fn a_server_forgets_a_call_that_it_had_acknowledged() {
