@@ -29,6 +29,13 @@ impl ClientSession {
             self.restart();
             errands = lasting(errands);
         }
+        self.redo_salted(link, errands);
+    }
+
+    /// What had a wrong salt may have had one whose time is yet to come. Then whoever recorded the
+    /// packet could have it taken later, so the requests in it stay the same messages.
+    fn redo_salted(&mut self, link: LinkId, errands: Vec<Errand>) {
+        requests(&errands).for_each(|request| self.requests.keep_id(request));
         self.redo(link, errands);
     }
 
@@ -55,7 +62,13 @@ impl ClientSession {
                 self.restart();
                 self.redo(link, lasting(errands));
             }
-            Some(BadMsg::ContainerIdUsed | BadMsg::Salt | BadMsg::TooOld) => {
+            // We use no id twice, so somebody has delivered this container twice: it is there.
+            Some(BadMsg::ContainerIdUsed) => {
+                requests(&errands).for_each(|request| self.requests.received(request));
+            }
+            Some(BadMsg::Salt) => self.redo_salted(link, errands),
+            Some(BadMsg::TooOld) => {
+                requests(&errands).for_each(|request| self.requests.send_anew(request));
                 self.redo(link, errands);
             }
             Some(BadMsg::Container) => {
@@ -156,6 +169,13 @@ impl ClientSession {
             self.tell(ClientEvent::Answer { request, outcome });
         }
     }
+}
+
+fn requests(errands: &[Errand]) -> impl Iterator<Item = RequestId> {
+    errands.iter().filter_map(|errand| match errand {
+        Errand::Request(request) => Some(*request),
+        _ => None,
+    })
 }
 
 /// What is worth doing in another session too.

@@ -75,8 +75,8 @@ impl Body {
 /// All requests without an outcome.
 ///
 /// An id is kept as long as it can be: a server that has the message drops what comes again under
-/// it, whatever overtook what on the way. Another id is for a server that refused the message,
-/// forgot it or forgot the session.
+/// it, whatever overtook what on the way. Another id is for a server that will never take the message,
+/// or cannot tell any more whether it has it.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u64,
@@ -111,8 +111,9 @@ struct Sent {
     /// The packet it stood in.
     packet: MsgId,
     link: LinkId,
-    /// The server may have it from an earlier packet.
-    repeated: bool,
+    /// The server may have it from an earlier packet, or may yet take that packet: only under the
+    /// same id is it the same message.
+    keeps_id: bool,
     acked: bool,
     check_at: Instant,
 }
@@ -172,6 +173,20 @@ impl Requests {
         }
     }
 
+    /// The server has the request as it was sent last.
+    pub(super) fn received(&mut self, request: RequestId) {
+        if let Some(sent) = self.entries.get_mut(&request).and_then(|entry| entry.sent.as_mut()) {
+            sent.acked = true;
+        }
+    }
+
+    /// The server would not take the request for now, but would if the packet came again later.
+    pub(super) fn keep_id(&mut self, request: RequestId) {
+        if let Some(sent) = self.entries.get_mut(&request).and_then(|entry| entry.sent.as_mut()) {
+            sent.keeps_id = true;
+        }
+    }
+
     /// Sends a request again under the same id: inside a container the server drops it if it has
     /// it, and repeats the answer if it has that.
     pub(super) fn repeat(&mut self, id: MsgId) {
@@ -201,7 +216,7 @@ impl Requests {
     /// it already, from an earlier packet.
     pub(super) fn send_again(&mut self, request: RequestId) {
         let sent = self.entries.get(&request).and_then(|entry| entry.sent.as_ref());
-        if sent.is_some_and(|sent| sent.repeated) {
+        if sent.is_some_and(|sent| sent.keeps_id || sent.acked) {
             self.repeats.insert(request);
         } else {
             self.send_anew(request);
@@ -243,10 +258,9 @@ impl Requests {
     }
 
     /// Requests whose packet is older than `packet` and that the server cannot have, therefore.
-    pub(super) fn sent_before(&self, packet: MsgId) -> Vec<RequestId> {
-        let is_older = |entry: &Entry| entry.sent.as_ref().is_some_and(|sent| sent.packet < packet);
-        let older = self.entries.iter().filter(|(_, entry)| is_older(entry));
-        older.map(|(request, _)| *request).collect()
+    pub(super) fn sent_before(&self, packet: MsgId) -> Vec<MsgId> {
+        let sent = self.entries.values().filter_map(|entry| entry.sent.as_ref());
+        sent.filter(|sent| sent.packet < packet).map(|sent| sent.id).collect()
     }
 
     /// A link is lost: short requests that went over it are repeated. The rest is returned, to be
@@ -283,7 +297,7 @@ impl Requests {
         sent.check_at = now + STATE_ASK_DELAY;
         self.checks.insert((sent.check_at, request));
         sent.link = link;
-        sent.repeated = true;
+        sent.keeps_id = true;
         let body = entry.body.current().clone();
         Some((request, Message { id: sent.id, seqno: sent.seqno, body }))
     }
@@ -320,7 +334,7 @@ impl Requests {
         let check_at = now + STATE_ASK_DELAY;
         self.checks.insert((check_at, request));
         entry.sent =
-            Some(Sent { id, seqno, packet: id, link, repeated: false, acked: false, check_at });
+            Some(Sent { id, seqno, packet: id, link, keeps_id: false, acked: false, check_at });
         Some(Message { id, seqno, body })
     }
 

@@ -110,8 +110,9 @@ impl ClientSession {
         // The id may be that of a message in a container, or of the container.
         let packet = self.sent.packet_of(first_msg_id);
         let packet = packet.or_else(|| self.requests.packet_of(first_msg_id));
-        for request in self.requests.sent_before(packet.unwrap_or(first_msg_id)) {
-            self.requests.send_anew(request);
+        // Over another link it may still arrive, so it must be the same message.
+        for id in self.requests.sent_before(packet.unwrap_or(first_msg_id)) {
+            self.requests.repeat(id);
         }
         self.tell(ClientEvent::Gap(Gap::SessionCreated { first_msg_id, unique_id }));
     }

@@ -29,18 +29,18 @@ fn a_client_that_knows_no_salt_makes_a_call() {
             0ms      > [1]   ping_delay_disconnect c2 seqno=2 ping_id=1 delay=75
             0ms      > [1]   get_future_salts c3 seqno=2 num=64
             40ms     < [1] bad_server_salt s1 seqno=0 to=c4 code=48 new=A
-            80ms     > [1] msg_container c8 seqno=4
-            80ms     > [1]   11111111 c5 seqno=3 bytes=8
-            80ms     > [1]   ping_delay_disconnect c6 seqno=4 ping_id=2 delay=75
-            80ms     > [1]   get_future_salts c7 seqno=4 num=64
+            80ms     > [1] msg_container c7 seqno=2
+            80ms     > [1]   11111111 c1 seqno=1 bytes=8
+            80ms     > [1]   ping_delay_disconnect c5 seqno=2 ping_id=2 delay=75
+            80ms     > [1]   get_future_salts c6 seqno=2 num=64
             120ms    < [1] msg_container s6 seqno=2
-            120ms    < [1]   new_session_created s2 seqno=1 first=c5 salt=A
-            120ms    < [1]   pong s3 seqno=2 to=c6 ping_id=2
-            120ms    < [1]   future_salts s4 seqno=2 to=c7 count=64
-            120ms    < [1]   msgs_ack s5 seqno=2 c5
-            120ms    < [1] rpc_result s7 seqno=3 to=c5 11111111 bytes=8
+            120ms    < [1]   new_session_created s2 seqno=1 first=c1 salt=A
+            120ms    < [1]   pong s3 seqno=2 to=c5 ping_id=2
+            120ms    < [1]   future_salts s4 seqno=2 to=c6 count=64
+            120ms    < [1]   msgs_ack s5 seqno=2 c1
+            120ms    < [1] rpc_result s7 seqno=3 to=c1 11111111 bytes=8
             1000ms   < [1] 11111111 s8 seqno=5 bytes=8
-            10160ms  > [1] msgs_ack c9 seqno=4 s2 s7 s8
+            10160ms  > [1] msgs_ack c8 seqno=2 s2 s7 s8
         "#]],
     );
 }
@@ -236,9 +236,12 @@ fn a_server_forgets_a_call_that_it_had_acknowledged() {
             3040ms   < [1] msg_container s9 seqno=2
             3040ms   < [1]   new_session_created s7 seqno=1 first=c10 salt=A
             3040ms   < [1]   msgs_ack s8 seqno=2 c10
-            3080ms   > [1] msg_container c13 seqno=6
-            3080ms   > [1]   11111111 c11 seqno=5 bytes=8
-            3080ms   > [1]   msgs_ack c12 seqno=6 s7
+            3080ms   > [1] msg_container c12 seqno=4
+            3080ms   > [1]   11111111 c7 seqno=1 bytes=8
+            3080ms   > [1]   msgs_ack c11 seqno=4 s7
+            3120ms   < [1] msg_container s12 seqno=4
+            3120ms   < [1]   new_session_created s10 seqno=3 first=c7 salt=A
+            3120ms   < [1]   msgs_ack s11 seqno=4 c7
         "#]],
     );
 }

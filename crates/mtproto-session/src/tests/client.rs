@@ -192,9 +192,9 @@ fn what_a_forgetful_server_lost_is_sent_again() {
             1000ms   > 11111111 c3 seqno=3 bytes=8 salt=A
             1000ms   < new_session_created s1 seqno=1 first=c3 salt=A
             1000ms   ! gap: session created, first=c3
-            1000ms   > msg_container c6 seqno=6 salt=A
-            1000ms   >   11111111 c4 seqno=5 bytes=8
-            1000ms   >   msgs_ack c5 seqno=6 s1
+            1000ms   > msg_container c5 seqno=4 salt=A
+            1000ms   >   11111111 c2 seqno=1 bytes=8
+            1000ms   >   msgs_ack c4 seqno=4 s1
         "#]],
     );
 }
