@@ -244,6 +244,8 @@ impl ClientEndpoint {
     // req: S118
     pub fn link_lost(&mut self, link: LinkId, now: Instant) {
         self.now = now;
+        // What came before the end counts.
+        self.open_received();
         self.forget_link(link, LinkEnd::Lost);
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use expect_test::expect;
 use mtproto_frame::TransportError;
+use mtproto_session::PingConfig;
 
 use super::world::{World, object};
 use crate::client::{
@@ -163,6 +164,17 @@ fn a_silent_link_is_given_up() {
     let request = world.request("heard again");
     assert_eq!(world.outcome(request), Ok(object("heard again")));
     assert!(world.transcript().contains("no answer in time"));
+}
+
+// req: S30
+#[test]
+fn the_keepalive_has_the_pace_that_is_wanted() {
+    let pings = PingConfig { interval: 5 * SECOND, ..PingConfig::default() };
+    let mut world = World::with(9, ClientConfig { pings, ..ClientConfig::default() }, None);
+    world.run_until("being ready", |world| world.client.state() == State::Ready);
+    world.transcript();
+    world.run(26 * SECOND);
+    assert_eq!(world.transcript().matches("PingDelayDisconnect").count(), 5);
 }
 
 #[test]

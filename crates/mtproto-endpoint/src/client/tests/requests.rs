@@ -87,6 +87,20 @@ fn a_request_that_the_server_received_is_not_carried_out_twice() {
     .assert_eq(&world.conversation());
 }
 
+#[test]
+fn an_answer_that_comes_with_the_end_of_its_link_counts() {
+    let mut world = World::new(15);
+    let first = world.request("first");
+    assert!(world.outcome(first).is_ok());
+    let request = world.request("last");
+    let packet = world.next_packet_to_client();
+    let link = world.link();
+    world.client.handle_packet(link, packet, world.now);
+    world.cut();
+    world.run(Duration::ZERO);
+    assert_eq!(world.answers(request).count(), 1);
+}
+
 // req: S6
 #[test]
 fn a_cancelled_request_has_no_outcome_and_the_server_is_told() {

@@ -180,6 +180,22 @@ impl World {
         })
     }
 
+    /// Lets time pass until a packet of the server arrives, and takes it.
+    pub(super) fn next_packet_to_client(&mut self) -> BytesMut {
+        loop {
+            self.drain_client();
+            self.drain_server();
+            let entry = self.queue.first_entry().expect("something happens");
+            self.now = self.now.max(entry.key().0);
+            match entry.remove() {
+                Act::ToClient(_, Outbound::Packet { payload, .. }) => {
+                    return BytesMut::from(&*payload);
+                }
+                act => self.act(act),
+            }
+        }
+    }
+
     /// Cuts every link; both sides notice at once, and what was on its way is lost.
     pub(super) fn cut(&mut self) {
         self.note("-- the links are cut");
@@ -317,7 +333,7 @@ impl World {
             }
             Act::ToClient(link, item) if self.links.contains(&link) => match item {
                 Outbound::Error(error) => {
-                    self.client.handle_transport_error(link, error, client_now)
+                    self.client.handle_transport_error(link, error, client_now);
                 }
                 Outbound::Packet { payload, .. } => {
                     self.client.handle_packet(link, BytesMut::from(&*payload), client_now);
