@@ -19,7 +19,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info, trace, warn};
 
 use crate::cancel::{CallId, Cancellations};
-use crate::clock::now;
+use crate::clock::{WallClock, now};
 use crate::events::EventSink;
 use crate::links::{Arrival, Links};
 use crate::{CallError, ConnectInfo, Event};
@@ -33,16 +33,33 @@ const DIAL_MAX: Duration = Duration::from_secs(15);
 /// How long a link may take to send the rest and close.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
+/// How often at least the wall clock is looked at: so soon after the machine the client wakes up.
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
 /// What a handle asks of the actor.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Send a query.
-    Call { id: CallId, object: Bytes, options: RequestOptions, reply: Reply<Bytes> },
+    Call {
+        id: CallId,
+        object: Bytes,
+        options: RequestOptions,
+        reply: Reply<Bytes>,
+        /// Told of the quick acknowledgement.
+        received: Option<oneshot::Sender<()>>,
+    },
     /// Send a ping.
     Ping { reply: Reply<Duration> },
 }
 
 type Reply<T> = oneshot::Sender<Result<T, CallError>>;
+
+/// A call that the endpoint has taken.
+struct Taken {
+    id: CallId,
+    reply: Reply<Bytes>,
+    received: Option<oneshot::Sender<()>>,
+}
 
 /// What a task of the actor came to.
 enum Done {
@@ -58,6 +75,8 @@ pub(crate) struct Notices {
     pub(crate) state: watch::Sender<State>,
     pub(crate) info: watch::Sender<ConnectInfo>,
     pub(crate) dial_error: watch::Sender<Option<Arc<DialError>>>,
+    /// Why the store is not up to date.
+    pub(crate) save_error: watch::Sender<Option<Arc<StoreError>>>,
 }
 
 /// Where the record of this data centre is kept, among those of others.
@@ -71,8 +90,14 @@ pub(crate) struct Shelf {
 pub(crate) struct Requests {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) cancellations: Arc<Cancellations>,
-    /// Told when the client is to stop, however full the actor is.
-    pub(crate) stop: Arc<Notify>,
+    pub(crate) ending: Arc<Ending>,
+}
+
+/// The ways to end a client, however full the actor is.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    pub(crate) log_out: Notify,
+    pub(crate) stop: Notify,
 }
 
 /// The task's state.
@@ -88,9 +113,10 @@ pub(crate) struct Actor {
     tasks: JoinSet<Done>,
     /// Tasks without whose end the actor does not end.
     unfinished: usize,
-    calls: HashMap<RequestId, (CallId, Reply<Bytes>)>,
+    calls: HashMap<RequestId, Taken>,
     names: HashMap<CallId, RequestId>,
     pings: HashMap<PingId, Reply<Duration>>,
+    wall_clock: WallClock,
     started: Instant,
 }
 
@@ -101,6 +127,7 @@ impl Actor {
         shelf: Shelf,
         notices: Notices,
         requests: Requests,
+        wall_clock: WallClock,
     ) -> Self {
         Self {
             endpoint,
@@ -115,6 +142,7 @@ impl Actor {
             calls: HashMap::new(),
             names: HashMap::new(),
             pings: HashMap::new(),
+            wall_clock,
             started: now(),
         }
     }
@@ -123,15 +151,18 @@ impl Actor {
     pub(crate) async fn run(mut self) {
         let mut received = Vec::new();
         loop {
+            self.endpoint.handle_wall_time((self.wall_clock)(), now());
             let deadline = self.carry_out();
             if self.endpoint.is_closed() && self.unfinished == 0 {
                 return;
             }
             let pause_ends = self.notices.events.paused_until(now());
             let paused = pause_ends.is_some();
-            let deadline = deadline.into_iter().chain(pause_ends).min();
+            // req: S118
+            let clock_check = Some(now() + CLOCK_CHECK_INTERVAL);
+            let deadline = [deadline, pause_ends, clock_check].into_iter().flatten().min();
             let listens = self.takes_commands() && self.waiting.is_empty();
-            let Requests { commands, cancellations, stop } = &mut self.requests;
+            let Requests { commands, cancellations, ending } = &mut self.requests;
             // Every branch is cancel-safe: what it did not return is still where it was.
             tokio::select! {
                 count = commands.recv_many(&mut received, COMMANDS_MAX), if listens => {
@@ -142,7 +173,8 @@ impl Actor {
                     }
                 }
                 ids = cancellations.take() => self.handle_cancellations(&ids),
-                () = stop.notified() => self.endpoint.close(now()),
+                () = ending.stop.notified() => self.endpoint.close(now()),
+                () = ending.log_out.notified() => self.endpoint.log_out(now()),
                 arrivals = self.links.next(paused) => self.handle_arrivals(arrivals),
                 Some(done) = self.tasks.join_next() => self.handle_done(done),
                 () = self.notices.events.room() => {}
@@ -201,11 +233,11 @@ impl Actor {
     fn handle_command(&mut self, command: Command) {
         let now = now();
         match command {
-            Command::Call { id, object, options, reply } if !reply.is_closed() => {
+            Command::Call { id, object, options, reply, received } if !reply.is_closed() => {
                 match self.endpoint.request(object, options, now) {
                     Ok(request) => {
                         self.names.insert(id, request);
-                        self.calls.insert(request, (id, reply));
+                        self.calls.insert(request, Taken { id, reply, received });
                     }
                     Err(misuse) => answer(reply, Err(misuse.into())),
                 }
@@ -275,6 +307,7 @@ impl Actor {
                     warn!(%error, "session not saved");
                 }
                 self.endpoint.saved(outcome.is_ok(), now);
+                self.notices.save_error.send_replace(outcome.err().map(Arc::new));
             }
             // None of our tasks is ever aborted before the actor ends: this one panicked.
             Err(error) => {
@@ -312,13 +345,16 @@ impl Actor {
         }
         let (store, whole) = (Arc::clone(store), whole.clone());
         self.unfinished += 1;
-        self.tasks.spawn_blocking(move || Done::Saved(store.save(&whole)));
+        self.tasks.spawn_blocking(move || {
+            let is_empty = whole.dcs.is_empty();
+            Done::Saved(if is_empty { store.clear() } else { store.save(&whole) })
+        });
     }
 
     fn tell(&mut self, event: EndpointEvent) {
         let event = match event {
             EndpointEvent::Answer { request, outcome } => {
-                if let Some((id, reply)) = self.calls.remove(&request) {
+                if let Some(Taken { id, reply, .. }) = self.calls.remove(&request) {
                     self.names.remove(&id);
                     answer(reply, outcome.map_err(CallError::from));
                 }
@@ -330,8 +366,12 @@ impl Actor {
                 }
                 return;
             }
-            // No call asks for one.
-            EndpointEvent::QuickAck { .. } => return,
+            EndpointEvent::QuickAck { request } => {
+                let received = self.calls.get_mut(&request).and_then(|call| call.received.take());
+                // A caller that does not wait for it needs no word.
+                let _ = received.map(|received| received.send(()));
+                return;
+            }
             EndpointEvent::ExchangeFailed(fault) => Event::ExchangeFailed(fault),
             EndpointEvent::Gap(gap) => Event::Gap(gap),
             EndpointEvent::KeyLost { key, reason } => Event::KeyLost { key, reason },

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use mtproto_crypto::OsRandom;
 use mtproto_crypto::rsa::RsaPublicKey;
-use mtproto_endpoint::client::{ClientConfig, ClientEndpoint, LinkEnd, Pfs, ServerClock, State};
+use mtproto_endpoint::client::{
+    ClientConfig, ClientEndpoint, LinkEnd, Pfs, ReconnectPolicy, ServerClock, State,
+};
 use mtproto_frame::{Address, Framing, Obfuscation, Secret, Wire, WireConfig};
 use mtproto_store::{ClientRecord, ClientStore, MemoryClientStore};
 use mtproto_tcp::TcpDial;
 use mtproto_transport::{Dial, DialError};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
-use crate::actor::{Actor, COMMANDS_MAX, Notices, Requests, Shelf};
+use crate::actor::{Actor, COMMANDS_MAX, Ending, Notices, Requests, Shelf};
 use crate::cancel::Cancellations;
 use crate::client::Shared;
-use crate::clock::{now, wall_time};
+use crate::clock::{WallClock, now, wall_time};
 use crate::events::EventSink;
 use crate::{Client, ConnectError, ConnectInfo};
 
@@ -39,6 +41,8 @@ pub struct ClientBuilder {
     store: Option<Arc<dyn ClientStore>>,
     dial: Option<Arc<dyn Dial>>,
     connect_timeout: Option<Duration>,
+    reconnect: ReconnectPolicy,
+    wall_clock: Option<WallClock>,
 }
 
 impl ClientBuilder {
@@ -118,6 +122,20 @@ impl ClientBuilder {
         self
     }
 
+    /// How to come back when the connection breaks.
+    // req: S118
+    pub fn reconnect(mut self, policy: ReconnectPolicy) -> Self {
+        self.reconnect = policy;
+        self
+    }
+
+    /// Takes the local time from there.
+    #[cfg(test)]
+    pub(crate) fn wall_clock(mut self, clock: WallClock) -> Self {
+        self.wall_clock = Some(clock);
+        self
+    }
+
     /// How long [`ClientBuilder::connect`] tries: [`CONNECT_TIMEOUT`] unless said otherwise.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = Some(limit);
@@ -192,9 +210,11 @@ impl ClientBuilder {
             keys: self.keys.into(),
             pfs: self.pfs,
             replaces_lost_key: self.replaces_lost_key,
+            reconnect: self.reconnect,
             ..ClientConfig::default()
         };
-        let clock = ServerClock::new(now(), wall_time());
+        let wall_clock = self.wall_clock.unwrap_or_else(|| Arc::new(wall_time));
+        let clock = ServerClock::new(now(), wall_clock());
         let endpoint = ClientEndpoint::new(config, stored, clock, Box::new(OsRandom::new()), now());
 
         let info = ConnectInfo { key_reused, ..ConnectInfo::default() };
@@ -204,24 +224,27 @@ impl ClientBuilder {
         let (info, info_out) = watch::channel(info);
         let (dial_error, dial_error_out) = watch::channel(None);
         let cancellations = Arc::new(Cancellations::default());
-        let stop = Arc::new(Notify::new());
+        let (save_error, save_error_out) = watch::channel(None);
+        let ending = Arc::new(Ending::default());
         let actor = Actor::new(
             endpoint,
             dial,
             Shelf { store, record, dc },
-            Notices { events, state, info, dial_error },
+            Notices { events, state, info, dial_error, save_error },
             Requests {
                 commands: commands_in,
                 cancellations: Arc::clone(&cancellations),
-                stop: Arc::clone(&stop),
+                ending: Arc::clone(&ending),
             },
+            wall_clock,
         );
         let client = Client::new(Shared {
             commands,
             cancellations,
-            stop,
+            ending,
             state: state_out,
             info: info_out,
+            save_error: save_error_out,
             events: Mutex::new(Some(unclaimed)),
             calls: AtomicU64::new(0),
             actor: Mutex::new(Some(tokio::spawn(actor.run()))),

@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mtproto_endpoint::client::{Closed, KeyMade, RequestOptions, State};
+use mtproto_endpoint::client::{Closed, KeyMade, LOG_OUT_MAX, RequestOptions, State};
+use mtproto_store::StoreError;
 use mtproto_tl::{AuthKeyId, Decode, Function};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::actor::Command;
+use crate::actor::{Command, Ending};
 use crate::cancel::{CallId, CancelOnDrop, Cancellations};
 use crate::clock::now;
 use crate::events::Unclaimed;
-use crate::{CallError, ClientBuilder, Events, InvokeError};
+use crate::{Call, CallError, CallOptions, ClientBuilder, Events, InvokeError, LogOutError};
 
 /// How long [`Client::shutdown`] takes at most.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -37,9 +38,10 @@ pub struct Client {
 pub(crate) struct Shared {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) cancellations: Arc<Cancellations>,
-    pub(crate) stop: Arc<Notify>,
+    pub(crate) ending: Arc<Ending>,
     pub(crate) state: watch::Receiver<State>,
     pub(crate) info: watch::Receiver<ConnectInfo>,
+    pub(crate) save_error: watch::Receiver<Option<Arc<StoreError>>>,
     pub(crate) events: Mutex<Option<Unclaimed>>,
     pub(crate) calls: AtomicU64,
     pub(crate) actor: Mutex<Option<JoinHandle<()>>>,
@@ -92,7 +94,7 @@ impl Client {
     /// See [`CallError`].
     // req: S6
     pub async fn call(&self, object: impl Into<Bytes>) -> Result<Bytes, CallError> {
-        self.request(object.into(), RequestOptions::default()).await
+        self.begin(object, CallOptions::default()).await?.result().await
     }
 
     /// The same, given up after `limit`.
@@ -106,17 +108,39 @@ impl Client {
         object: impl Into<Bytes>,
         limit: Duration,
     ) -> Result<Bytes, CallError> {
-        let deadline = now().checked_add(limit);
-        let options = RequestOptions { deadline, ..RequestOptions::default() };
-        self.request(object.into(), options).await
+        let options = CallOptions { limit: Some(limit), ..CallOptions::default() };
+        self.begin(object, options).await?.result().await
+    }
+
+    /// Begins to send one boxed object as a query; the [`Call`] waits for what comes of it. While
+    /// the client is full of calls, this waits to be taken.
+    ///
+    /// Dropping the future leaves nothing behind: the query is not sent.
+    ///
+    /// # Errors
+    /// `Stopped` or `Closed`; `TimedOut` if the limit passes first.
+    pub async fn begin(
+        &self,
+        object: impl Into<Bytes>,
+        options: CallOptions,
+    ) -> Result<Call, CallError> {
+        let (object, options) = (object.into(), options.since(now()));
+        let id = CallId(self.shared.calls.fetch_add(1, Ordering::Relaxed));
+        let (reply, result) = oneshot::channel();
+        let (note, noted) = options.quick_ack.then(oneshot::channel).unzip();
+        let command = Command::Call { id, object, options, reply, received: note };
+        within(options, self.command(command)).await?;
+        let guard = CancelOnDrop::new(id, Arc::clone(&self.shared.cancellations));
+        Ok(Call::new(guard, result, noted))
     }
 
     /// Calls a function of a schema and waits for its typed result.
     ///
-    /// Dropping the future cancels the query, as with [`Client::call`].
+    /// Dropping the future cancels the query, as with [`Client::call`]. The protocol's own
+    /// functions, such as `ping`, are not called in this way: the client uses them itself.
     ///
     /// # Errors
-    /// `Result` if the result is not what the schema says; else see [`CallError`].
+    /// [`Misuse::NotAQuery`](crate::Misuse::NotAQuery) for one of those; `Result` if the result is not what the schema says; else see [`CallError`].
     pub async fn invoke<F: Function>(&self, function: &F) -> Result<F::Response, InvokeError> {
         let result = self.call(function.to_bytes()).await?;
         Ok(F::Response::from_bytes(&result)?)
@@ -161,25 +185,43 @@ impl Client {
     /// Dropping the future does not call it off.
     pub async fn shutdown(&self) {
         let actor = self.shared.actor.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.shared.stop.notify_one();
+        self.shared.ending.stop.notify_one();
+        self.end(actor, SHUTDOWN_MAX).await;
+    }
+
+    /// Logs out: the server destroys the auth key, the store forgets it, and the client stops.
+    /// Calls under way end as [`CallError::Closed`]. The server has [`LOG_OUT_MAX`] for it,
+    /// reconnects included.
+    ///
+    /// Dropping the future does not call it off; [`Client::shutdown`] and dropping the last handle
+    /// do.
+    ///
+    /// # Errors
+    /// `Unconfirmed` if the key is forgotten here, but maybe not there; see [`LogOutError`].
+    // req: S67
+    pub async fn log_out(&self) -> Result<(), LogOutError> {
+        self.shared.ending.log_out.notify_one();
+        self.end(None, LOG_OUT_MAX + SHUTDOWN_MAX).await;
+        let destroyed = match *self.shared.state.borrow() {
+            State::Closed(Closed::LoggedOut { destroyed }) => destroyed,
+            State::Closed(reason) => return Err(LogOutError::Closed(reason)),
+            _ => return Err(LogOutError::Stopped),
+        };
+        match self.shared.save_error.borrow().clone() {
+            Some(error) => Err(LogOutError::Store(error)),
+            None if destroyed => Ok(()),
+            None => Err(LogOutError::Unconfirmed),
+        }
+    }
+
+    /// Waits for the actor's end, and after `limit` makes it.
+    async fn end(&self, actor: Option<JoinHandle<()>>, limit: Duration) {
         let stopped = self.shared.commands.closed();
-        if tokio::time::timeout(SHUTDOWN_MAX, stopped).await.is_err()
+        if tokio::time::timeout(limit, stopped).await.is_err()
             && let Some(actor) = actor
         {
             actor.abort();
         }
-    }
-
-    async fn request(&self, object: Bytes, options: RequestOptions) -> Result<Bytes, CallError> {
-        let id = CallId(self.shared.calls.fetch_add(1, Ordering::Relaxed));
-        let (reply, answer) = oneshot::channel();
-        let cancellations = Arc::clone(&self.shared.cancellations);
-        let command = Command::Call { id, object, options, reply };
-        within(options, self.command(command)).await?;
-        let guard = CancelOnDrop::new(id, cancellations);
-        let outcome = answer.await.unwrap_or(Err(CallError::Stopped));
-        guard.disarm();
-        outcome
     }
 
     async fn command(&self, command: Command) -> Result<(), CallError> {

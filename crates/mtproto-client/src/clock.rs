@@ -1,5 +1,6 @@
 //! The one place that asks what time it is.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use mtproto_tl::ServerTime;
@@ -9,6 +10,9 @@ use mtproto_tl::ServerTime;
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+/// Shows the local clock.
+pub(crate) type WallClock = Arc<dyn Fn() -> ServerTime + Send + Sync>;
 
 /// The local clock's reading.
 #[allow(clippy::disallowed_methods, reason = "the driver is where time comes from")]

@@ -92,6 +92,24 @@ pub enum CallError {
     Unreadable,
 }
 
+/// Why logging out did not go all the way.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum LogOutError {
+    /// The client had stopped before, or was stopped meanwhile; the key may still be stored.
+    #[error("client closed: {0}")]
+    Closed(Closed),
+    /// The client did not come to an end in time; the key may still be stored.
+    #[error("the client stopped")]
+    Stopped,
+    /// The store could not be written: it still has the key.
+    #[error("the key is still stored: {0}")]
+    Store(Arc<StoreError>),
+    /// The key is forgotten here, but the server did not confirm that it has destroyed it.
+    #[error("the server may still have the key")]
+    Unconfirmed,
+}
+
 /// Why a typed call has no result.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]

@@ -21,6 +21,7 @@
 
 mod actor;
 mod builder;
+mod call;
 mod cancel;
 mod client;
 mod clock;
@@ -31,8 +32,11 @@ mod links;
 mod tests;
 
 pub use builder::{CONNECT_TIMEOUT, ClientBuilder};
+pub use call::{Call, CallOptions};
 pub use client::{Client, ConnectInfo, SHUTDOWN_MAX};
-pub use error::{CallError, ConnectError, InvokeError};
+pub use error::{CallError, ConnectError, InvokeError, LogOutError};
 pub use events::{EVENTS_MAX, EVENTS_PAUSE_MAX, Event, Events};
 pub use mtproto_auth::Fault as ExchangeFault;
-pub use mtproto_endpoint::client::{Closed, Gap, KeyLoss, KeyMade, LinkEnd, Misuse, State};
+pub use mtproto_endpoint::client::{
+    Closed, Gap, KeyLoss, KeyMade, LOG_OUT_MAX, LinkEnd, Misuse, ReconnectPolicy, State,
+};

@@ -1,5 +1,7 @@
 //! The whole client against a server endpoint, over links in memory and on a clock that tests move.
 
+mod ending;
+mod reconnecting;
 mod served;
 
 use std::time::Duration;
@@ -11,8 +13,8 @@ use mtproto_tl::{DecodeError, Encode, Function, Raw};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    CallError, Client, ClientBuilder, Closed, ConnectError, EVENTS_MAX, Event, Events, InvokeError,
-    LinkEnd, Misuse, State,
+    CallError, CallOptions, Client, ClientBuilder, Closed, ConnectError, EVENTS_MAX, Event, Events,
+    InvokeError, LinkEnd, Misuse, State,
 };
 use served::{Handle, Order, public_key, serve};
 
@@ -20,7 +22,9 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn builder() -> (ClientBuilder, Handle) {
     let (dial, handle) = serve();
-    (Client::builder().dial(dial).server_key(public_key()), handle)
+    let wall_clock = reconnecting::wall_clock(&Default::default());
+    let builder = Client::builder().dial(dial).server_key(public_key()).wall_clock(wall_clock);
+    (builder, handle)
 }
 
 async fn connected() -> (Client, Handle) {
@@ -88,6 +92,53 @@ impl Encode for AskForPong {
 
 impl Function for AskForPong {
     type Response = mtproto_tl::types::Pong;
+}
+
+// req: S115
+#[tokio::test(start_paused = true)]
+async fn a_quick_acknowledgement_comes_before_the_result_if_it_is_asked_for() {
+    let (client, _server) = connected().await;
+    let quick = CallOptions { quick_ack: true, ..CallOptions::default() };
+    let mut call = client.begin("staLL!!!", quick).await.unwrap();
+    assert!(timeout(SECOND, call.received()).await.unwrap());
+    assert!(call.received().await);
+    assert!(timeout(SECOND, call.result()).await.is_err());
+
+    let mut call = client.begin("plain...", CallOptions::default()).await.unwrap();
+    assert!(!call.received().await);
+    assert_eq!(call.result().await, Ok(Bytes::from("plain...")));
+
+    // A caller may look at nothing but the result.
+    let call = client.begin("unasked.", quick).await.unwrap();
+    assert_eq!(call.result().await, Ok(Bytes::from("unasked.")));
+
+    let options = CallOptions { limit: Some(SECOND), quick_ack: true };
+    let mut call = client.begin("odd", options).await.unwrap();
+    assert!(!call.received().await);
+    assert_eq!(call.result().await, Err(CallError::Misuse(Misuse::NotAnObject { len: 3 })));
+}
+
+// req: S6
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_waited_for_in_pieces_is_cancelled_when_it_is_dropped() {
+    let (client, mut server) = connected().await;
+    let quick = CallOptions { quick_ack: true, ..CallOptions::default() };
+    let mut call = client.begin("staLL!!!", quick).await.unwrap();
+    // Cancel-safe: a dropped wait takes nothing with it.
+    assert!(timeout(Duration::ZERO, call.received()).await.is_err());
+    assert!(call.received().await);
+    server.queries.recv().await.unwrap();
+    drop(call);
+    assert!(client.call("still here..").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_protocols_own_functions_are_refused_by_name() {
+    let (client, _server) = connected().await;
+    let ping = client.invoke(&mtproto_tl::functions::Ping { ping_id: 1 }).await;
+    let misuse = Misuse::NotAQuery { name: "ping" };
+    assert_eq!(ping, Err(InvokeError::Call(CallError::Misuse(misuse))));
+    assert!(client.ping().await.is_ok());
 }
 
 // req: S118

@@ -1,21 +1,24 @@
 //! A server endpoint behind links in memory, on tokio's clock.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mtproto_crypto::SeededRandom;
 use mtproto_crypto::rsa::{RsaPrivateKey, RsaPublicKey};
 use mtproto_endpoint::client::LinkId;
-use mtproto_endpoint::server::{QUEUED_BYTES_MAX, Event, Output, Request, ServerConfig, ServerEndpoint, SessionRef};
+use mtproto_endpoint::server::{
+    Event, Output, QUEUED_BYTES_MAX, Request, ServerConfig, ServerEndpoint, SessionRef,
+};
 use mtproto_frame::{Framing, Inbound, ServerWireConfig, WireConfig};
 use mtproto_pack::RpcError;
 use mtproto_session::{SaltSecret, ServerClock, ServerSessionConfig};
 use mtproto_store::{KeyStore, MemoryKeyStore};
 use mtproto_tl::{AuthKeyId, ServerTime};
 use mtproto_transport::memory::{MemoryDial, MemoryListen, endpoints};
-use mtproto_transport::{LinkExt, Listen};
-use tokio::sync::mpsc;
+use mtproto_transport::{Link, LinkExt, Listen};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::now;
 use crate::links::Links;
@@ -25,10 +28,14 @@ use crate::links::Links;
 pub(super) enum Order {
     /// Close every link.
     Cut,
+    /// Say nothing more on the links there are, nor close them.
+    Fade,
     /// Destroy a key.
     ForgetKey(AuthKeyId),
     /// Push to the session made last.
     Push(Bytes),
+    /// Tell how many bytes wait to be acknowledged.
+    Queued(oneshot::Sender<usize>),
 }
 
 /// The test's side.
@@ -38,12 +45,17 @@ pub(super) struct Handle {
     pub(super) queries: mpsc::UnboundedReceiver<Bytes>,
 }
 
+/// How long a slow query takes.
+const SLOW: Duration = Duration::from_secs(100);
+
 struct Served {
     endpoint: ServerEndpoint,
     store: MemoryKeyStore,
     links: Links,
+    faded: Vec<Box<dyn Link>>,
     last_link: u64,
     session: Option<SessionRef>,
+    slow: VecDeque<(Instant, Request)>,
     queries: mpsc::UnboundedSender<Bytes>,
 }
 
@@ -60,15 +72,17 @@ pub(super) fn serve() -> (MemoryDial, Handle) {
         salts: Arc::new(SaltSecret::new([7; 32])),
         queued_bytes_max: QUEUED_BYTES_MAX,
     };
-    let epoch = ServerTime::from_unix(std::time::Duration::from_secs(1_800_000_000));
+    let epoch = ServerTime::from_unix(Duration::from_secs(1_800_000_000));
     let clock = ServerClock::new(now(), epoch);
     let random = Box::new(SeededRandom::new(2));
     let served = Served {
         endpoint: ServerEndpoint::new(&config, clock, random, now()),
         store: MemoryKeyStore::new(&mut SeededRandom::new(3)),
         links: Links::default(),
+        faded: Vec::new(),
         last_link: 0,
         session: None,
+        slow: VecDeque::new(),
         queries,
     };
     tokio::spawn(served.run(listen, orders_in));
@@ -89,7 +103,8 @@ fn server_keys() -> Arc<[RsaPrivateKey]> {
 impl Served {
     async fn run(mut self, mut listen: MemoryListen, mut orders: mpsc::UnboundedReceiver<Order>) {
         loop {
-            let deadline = self.drain().await;
+            let slow = self.slow.front().map(|(at, _)| *at);
+            let deadline = self.drain().await.into_iter().chain(slow).min();
             tokio::select! {
                 link = listen.accept() => {
                     let Ok(link) = link else { return };
@@ -109,7 +124,12 @@ impl Served {
                     }
                 }
                 Some(order) = orders.recv() => self.obey(order).await,
-                () = crate::actor::sleep_until(deadline) => self.endpoint.handle_timeout(now()),
+                () = crate::actor::sleep_until(deadline) => {
+                    self.endpoint.handle_timeout(now());
+                    while let Some((_, request)) = self.slow.pop_front_if(|(at, _)| *at <= now()) {
+                        self.endpoint.answer(request.id, Ok(request.content.query), now());
+                    }
+                }
             }
         }
     }
@@ -122,6 +142,11 @@ impl Served {
                     self.endpoint.link_lost(LinkId(link), now());
                 }
             }
+            Order::Fade => {
+                for link in 1..=self.last_link {
+                    self.faded.extend(self.links.remove(LinkId(link)));
+                }
+            }
             Order::ForgetKey(key) => {
                 self.store.remove(key).await.unwrap();
                 self.endpoint.forget_key(key, now());
@@ -129,6 +154,7 @@ impl Served {
             Order::Push(object) => {
                 self.endpoint.push(self.session.unwrap(), object, now()).unwrap();
             }
+            Order::Queued(answer) => answer.send(self.endpoint.usage().queued_bytes).unwrap(),
         }
     }
 
@@ -158,9 +184,9 @@ impl Served {
         }
     }
 
-    /// Echoes, unless the query says `fail` or `stall`.
+    /// Echoes, unless the query says `fail` or `stall`; `slow` ones after a while.
     fn answer(&mut self, request: Request) {
-        let query = request.content.query;
+        let query = request.content.query.clone();
         let _ = self.queries.send(query.clone());
         match &query[..] {
             b"fail" => {
@@ -168,6 +194,7 @@ impl Served {
                 self.endpoint.answer(request.id, Err(error), now());
             }
             b"staLL!!!" => {}
+            query if query.starts_with(b"slow") => self.slow.push_back((now() + SLOW, request)),
             _ => self.endpoint.answer(request.id, Ok(query), now()),
         }
     }
