@@ -9,7 +9,7 @@ use mtproto_crypto::hash::hmac_sha256;
 use mtproto_crypto::{AuthKey, Direction, SecureRandom, SecureRandomExt};
 use mtproto_pack::Message;
 use mtproto_session::{
-    ClientSession, ClientSessionConfig, Fault, LinkId, Outgoing, RequestId, ServerClock,
+    ClientSession, ClientSessionConfig, Fault, LinkId, Outgoing, PingConfig, RequestId, ServerClock,
 };
 use mtproto_store::ClientKey;
 use mtproto_tl::{AuthKeyId, Encode, MsgId, Seqno, SessionId};
@@ -30,13 +30,14 @@ impl Channel {
     /// A new session on `key`.
     pub(super) fn new(
         key: &ClientKey,
+        pings: PingConfig,
         clock: ServerClock,
         random: &mut dyn SecureRandom,
         now: Instant,
     ) -> Self {
         // Zero names no session.
         let session_id = SessionId(random.u64().max(1));
-        let config = ClientSessionConfig::default();
+        let config = ClientSessionConfig { pings, ..ClientSessionConfig::default() };
         let session = ClientSession::new(config, session_id, salts_of(key), clock, now);
         Self { key: key.key.clone(), binding: None, attached: None, session }
     }

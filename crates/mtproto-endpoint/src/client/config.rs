@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mtproto_crypto::rsa::RsaPublicKey;
+use mtproto_session::PingConfig;
 
 use super::ReconnectPolicy;
 
@@ -25,6 +26,9 @@ pub struct ClientConfig {
     pub pfs: Option<Pfs>,
     /// How to come back when links break.
     pub reconnect: ReconnectPolicy,
+    /// The keepalive of each session.
+    // req: S30
+    pub pings: PingConfig,
     /// Whether another permanent key may be made when the server has lost the one there is. Without
     /// it the endpoint closes: to the server a client with another key is a stranger.
     pub replaces_lost_key: bool,
@@ -39,6 +43,7 @@ impl Default for ClientConfig {
             links: 1,
             pfs: None,
             reconnect: ReconnectPolicy::default(),
+            pings: PingConfig::default(),
             replaces_lost_key: false,
         }
     }

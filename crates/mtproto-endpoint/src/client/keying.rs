@@ -151,7 +151,8 @@ impl ClientEndpoint {
 
     /// A new session on `key`, over all links there are.
     pub(super) fn new_channel(&mut self, key: &ClientKey) -> Channel {
-        let mut channel = Channel::new(key, self.clock, &mut *self.random, self.now);
+        let mut channel =
+            Channel::new(key, self.config.pings, self.clock, &mut *self.random, self.now);
         for link in self.links.open() {
             channel.link_attached(link, self.now);
         }
