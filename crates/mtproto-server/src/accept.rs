@@ -69,8 +69,10 @@ impl Acceptor {
 }
 
 /// Lets the connection go on in the runtime of `shard`.
-async fn send_to(shard: usize, connection: Detached) -> Result<(), Stopped> {
-    let shards = connection.shards.clone();
+async fn send_to(shard: usize, mut connection: Detached) -> Result<(), Stopped> {
+    connection.shards.settle(shard);
+    let (id, outbox, shards) =
+        (connection.id, Arc::clone(&connection.outbox), connection.shards.clone());
     let start = Box::new(move || {
         spawn_local(async move {
             if let Some(connection) = change_over(connection, mtproto_tcp::attach).await {
@@ -78,7 +80,7 @@ async fn send_to(shard: usize, connection: Detached) -> Result<(), Stopped> {
             }
         });
     });
-    shards.send(shard, ToShard::Accept(start)).await
+    shards.send(shard, ToShard::Accept(id, outbox, start)).await
 }
 
 /// Runs the connection, and moves it when it turns out to belong elsewhere.

@@ -45,7 +45,7 @@ pub(crate) struct Connection<L> {
     pub(crate) place: Place,
     pub(crate) shards: Shards,
     pub(crate) patience: Patience,
-    outbox: Arc<Outbox>,
+    pub(crate) outbox: Arc<Outbox>,
     /// Taken out of the outbox and not yet by the link.
     outgoing: VecDeque<Outbound>,
     /// Received and not yet handed to the shards.

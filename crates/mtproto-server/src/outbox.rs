@@ -69,8 +69,11 @@ impl Outbox {
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
         }
-        state.bytes = 0;
-        into.extend(state.items.drain(..));
+        // What is taken is bounded no more, so nothing is while the last was not passed on.
+        if into.is_empty() {
+            state.bytes = 0;
+            into.extend(state.items.drain(..));
+        }
         state.phase
     }
 

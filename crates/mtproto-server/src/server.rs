@@ -9,6 +9,7 @@ use bytes::Bytes;
 use mtproto_endpoint::server::SessionRef;
 use mtproto_session::Misuse;
 use mtproto_tl::{AuthKeyId, Encode, SessionId};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -72,7 +73,13 @@ impl Server {
     async fn stop(&self, grace: Duration) {
         self.accepting.iter().for_each(JoinHandle::abort);
         let until = now() + grace;
-        self.shards.broadcast(|| ToShard::Drain(until)).await;
+        let (busy, mut all_idle) = mpsc::channel(1);
+        self.shards.broadcast(|| ToShard::Drain(until, busy.clone())).await;
+        drop(busy);
+        // A shard may have a connection whose answer another one is working on, so none closes
+        // before all are idle.
+        let _ = tokio::time::timeout_at(until.into(), all_idle.recv()).await;
+        self.shards.broadcast(|| ToShard::Close).await;
     }
 }
 

@@ -5,6 +5,7 @@
 //! before it, so what arrived together is opened, answered and sealed together.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,13 +78,16 @@ fn nonce_of(payload: &[u8]) -> u64 {
 /// What a shard is told.
 pub(crate) enum ToShard {
     /// Run this connection here.
-    Accept(Box<dyn FnOnce() + Send>),
+    Accept(LinkId, Arc<Outbox>, Box<dyn FnOnce() + Send>),
     /// A connection is about to send its first packets to this shard.
     Attach(LinkId, Arc<Outbox>),
+    /// Close what is open and stop, as soon as nothing is being worked on.
+    Close,
     /// The connection is gone.
     Detach(LinkId),
-    /// Answer what is being worked on, say goodbye and stop, at this moment at the latest.
-    Drain(Instant),
+    /// Read nothing more. Drop the sender when nothing is being worked on; stop at this moment at the
+    /// latest.
+    Drain(Instant, mpsc::Sender<Infallible>),
     /// Another shard has seen this key destroyed.
     ForgetKey(AuthKeyId),
     /// Packets, in the order received.
@@ -108,6 +112,13 @@ pub(crate) struct Stopped;
 impl Shards {
     pub(crate) fn new(mailboxes: Vec<mpsc::Sender<ToShard>>) -> Self {
         Self { mailboxes: mailboxes.into(), met: Vec::new() }
+    }
+
+    /// A shard need not be told of a connection that runs there.
+    pub(crate) fn settle(&mut self, home: usize) {
+        if !self.met.contains(&home) {
+            self.met.push(home);
+        }
     }
 
     /// The shard that a packet belongs to.
@@ -171,7 +182,8 @@ impl Shards {
     /// Stops every shard where it stands. It may be called where nothing can be awaited.
     pub(crate) fn stop_now(&self) {
         for mailbox in self.mailboxes.iter() {
-            if let Err(TrySendError::Full(stop)) = mailbox.try_send(ToShard::Drain(now())) {
+            let (busy, _) = mpsc::channel(1);
+            if let Err(TrySendError::Full(stop)) = mailbox.try_send(ToShard::Drain(now(), busy)) {
                 let mailbox = mailbox.clone();
                 std::thread::spawn(move || mailbox.blocking_send(stop));
             }
@@ -203,6 +215,9 @@ pub(crate) struct Shard<S> {
     computed: mpsc::UnboundedSender<Computed>,
     in_flight: usize,
     drain_until: Option<Instant>,
+    /// Held while something is being worked on in a shard that drains.
+    busy: Option<mpsc::Sender<Infallible>>,
+    is_closing: bool,
 }
 
 impl<S> Shard<S>
@@ -232,6 +247,8 @@ where
             computed,
             in_flight: 0,
             drain_until: None,
+            busy: None,
+            is_closing: false,
         };
         let mut messages = Vec::with_capacity(BATCH_MAX);
         let sleep = tokio::time::sleep_until(now().into());
@@ -269,24 +286,19 @@ where
 
     fn handle(&mut self, message: ToShard, now: Instant) {
         match message {
-            ToShard::Accept(start) => {
-                if self.drain_until.is_none() {
-                    start();
-                }
+            ToShard::Accept(link, outbox, start) => {
+                self.attach(link, outbox, now);
+                start();
             }
-            ToShard::Attach(link, outbox) => {
-                if self.drain_until.is_some() {
-                    outbox.advance(Phase::Draining);
-                }
-                self.links.insert(link, outbox);
-                self.endpoint.link_opened(link, now);
-            }
+            ToShard::Attach(link, outbox) => self.attach(link, outbox, now),
+            ToShard::Close => self.is_closing = true,
             ToShard::Detach(link) => {
                 self.links.remove(&link);
                 self.endpoint.link_lost(link, now);
             }
-            ToShard::Drain(until) => {
+            ToShard::Drain(until, busy) => {
                 self.drain_until = Some(until);
+                self.busy = Some(busy);
                 self.links.values().for_each(|outbox| outbox.advance(Phase::Draining));
             }
             ToShard::ForgetKey(key) => self.endpoint.forget_key(key, now),
@@ -301,6 +313,14 @@ where
             }
             ToShard::UnbindKey(key) => self.endpoint.unbind_key(key),
         }
+    }
+
+    fn attach(&mut self, link: LinkId, outbox: Arc<Outbox>, now: Instant) {
+        if self.drain_until.is_some() {
+            outbox.advance(Phase::Draining);
+        }
+        self.links.insert(link, outbox);
+        self.endpoint.link_opened(link, now);
     }
 
     fn finish(&mut self, outcome: Outcome, now: Instant) {
@@ -407,17 +427,21 @@ where
     }
 
     /// Says goodbye once nothing is in flight any more.
-    fn deadline(&self, deadline: Option<Instant>) -> Option<Instant> {
+    fn deadline(&mut self, deadline: Option<Instant>) -> Option<Instant> {
         let Some(until) = self.drain_until else { return deadline };
         if self.in_flight == 0 {
-            self.links.values().for_each(|outbox| outbox.advance(Phase::Closing));
+            self.busy = None;
+            if self.is_closing {
+                self.links.values().for_each(|outbox| outbox.advance(Phase::Closing));
+            }
         }
         Some(deadline.map_or(until, |deadline| deadline.min(until)))
     }
 
+    /// A shard stays as long as there is a connection that has met it.
     fn is_done(&self) -> bool {
-        self.drain_until
-            .is_some_and(|until| (self.in_flight == 0 && self.links.is_empty()) || now() >= until)
+        let is_empty = self.is_closing && self.in_flight == 0 && self.links.is_empty();
+        self.drain_until.is_some_and(|until| is_empty || now() >= until)
     }
 }
 

@@ -197,9 +197,10 @@ impl ServerEndpoint {
         self.links.entry(link).or_default();
     }
 
-    /// A link is gone. Its sessions stay.
+    /// A link is gone. Its sessions stay, and what came before its end counts.
     pub fn link_lost(&mut self, link: LinkId, now: Instant) {
         self.now = now;
+        self.open_received();
         self.drop_link(link);
     }
 
