@@ -10,6 +10,7 @@ use mtproto_endpoint::client::{
     ClientConfig, ClientEndpoint, LinkEnd, Pfs, ReconnectPolicy, ServerClock, State,
 };
 use mtproto_frame::{Address, Framing, Obfuscation, Secret, Wire, WireConfig};
+use mtproto_session::PingConfig;
 use mtproto_store::{ClientRecord, ClientStore, MemoryClientStore};
 use mtproto_tcp::TcpDial;
 use mtproto_transport::{Dial, DialError};
@@ -42,6 +43,7 @@ pub struct ClientBuilder {
     dial: Option<Arc<dyn Dial>>,
     connect_timeout: Option<Duration>,
     reconnect: ReconnectPolicy,
+    keepalive: PingConfig,
     wall_clock: Option<WallClock>,
 }
 
@@ -129,6 +131,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How often to ping, and when to take a silent connection for dead.
+    // req: S30
+    pub fn keepalive(mut self, pings: PingConfig) -> Self {
+        self.keepalive = pings;
+        self
+    }
+
     /// Takes the local time from there.
     #[cfg(test)]
     pub(crate) fn wall_clock(mut self, clock: WallClock) -> Self {
@@ -211,6 +220,7 @@ impl ClientBuilder {
             pfs: self.pfs,
             replaces_lost_key: self.replaces_lost_key,
             reconnect: self.reconnect,
+            pings: self.keepalive,
             ..ClientConfig::default()
         };
         let wall_clock = self.wall_clock.unwrap_or_else(|| Arc::new(wall_time));

@@ -40,3 +40,4 @@ pub use mtproto_auth::Fault as ExchangeFault;
 pub use mtproto_endpoint::client::{
     Closed, Gap, KeyLoss, KeyMade, LOG_OUT_MAX, LinkEnd, Misuse, ReconnectPolicy, State,
 };
+pub use mtproto_session::PingConfig;
