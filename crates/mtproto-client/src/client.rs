@@ -140,7 +140,8 @@ impl Client {
     /// functions, such as `ping`, are not called in this way: the client uses them itself.
     ///
     /// # Errors
-    /// [`Misuse::NotAQuery`](crate::Misuse::NotAQuery) for one of those; `Result` if the result is not what the schema says; else see [`CallError`].
+    /// [`Misuse::NotAQuery`](crate::Misuse::NotAQuery) for one of those; `Result` if the result is
+    /// not what the schema says; else see [`CallError`].
     pub async fn invoke<F: Function>(&self, function: &F) -> Result<F::Response, InvokeError> {
         let result = self.call(function.to_bytes()).await?;
         Ok(F::Response::from_bytes(&result)?)

@@ -4,6 +4,7 @@ mod chaos;
 mod keys;
 mod leaving;
 mod links;
+mod names;
 mod requests;
 mod waking;
 mod world;

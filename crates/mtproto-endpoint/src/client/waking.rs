@@ -38,8 +38,8 @@ impl ClientEndpoint {
     ///
     /// When it has run ahead by [`SLEEP_MIN`] or more, links are pinged at once and given up after
     /// [`WAKE_PONG_MAX`], waits before a dial are shorter by as much, and there is a
-    /// [`Gap::Slept`]. Deadlines of requests run on `Instant`s and do not change. A clock that steps
-    /// back or slightly on changes nothing.
+    /// [`Gap::Slept`]. Deadlines of requests run on `Instant`s and stay. A clock that steps back or
+    /// slightly on changes nothing.
     // req: S118
     pub fn handle_wall_time(&mut self, wall: ServerTime, now: Instant) {
         self.now = now;

@@ -252,8 +252,8 @@ impl ClientSession {
         self.redo(link, lost);
     }
 
-    /// Something, such as the machine's sleep, makes every link doubtful: each is pinged at once and
-    /// closed unless something comes over it within `limit`.
+    /// Something makes every link doubtful, such as the machine's sleep: each is pinged at once and
+    /// closed, unless something comes over it within `limit`.
     // req: S118
     pub fn probe_links(&mut self, limit: Duration, now: Instant) {
         self.now = now;

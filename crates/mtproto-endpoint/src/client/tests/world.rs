@@ -16,12 +16,12 @@ use mtproto_crypto::envelope::{self, Filler, OpenJob};
 use mtproto_crypto::rsa::RsaPrivateKey;
 use mtproto_crypto::{Direction, SecureRandom, SeededRandom};
 use mtproto_frame::Outbound;
-use mtproto_pack::{CONTAINER_ID, Message, RPC_RESULT_ID, RpcResult, read_container};
+use mtproto_pack::{CONTAINER_ID, Message, read_container};
 use mtproto_session::{SaltSecret, ServerSessionConfig, Strictness};
 use mtproto_store::{DcRecord, KeyStore, MemoryKeyStore};
-use mtproto_tl::functions::auth::BindTempAuthKey;
-use mtproto_tl::{AuthKeyId, Constructor, MsgId, Seqno, ServerTime};
+use mtproto_tl::{AuthKeyId, MsgId, Seqno, ServerTime};
 
+use super::names::{ECHO_ID, name};
 use crate::client::{
     ClientConfig, ClientEndpoint, Event, JobDone, LinkId, Output, RequestId, RequestOptions,
     ServerClock,
@@ -575,38 +575,4 @@ fn described(event: &Event) -> String {
             state => format!("state {state:?}"),
         },
     }
-}
-
-/// The name of a boxed object.
-fn name(object: &Bytes) -> String {
-    let id = mtproto_pack::object_id(object);
-    match id {
-        RPC_RESULT_ID => {
-            let result = RpcResult::read(object).expect("both sides encode correctly").result;
-            format!("rpc_result({})", name(&result))
-        }
-        ECHO_ID => String::from_utf8_lossy(&object[4..]).trim_end().to_owned(),
-        BindTempAuthKey::ID => "bindTempAuthKey".to_owned(),
-        0x997275b5 => "true".to_owned(),
-        _ => NAMES
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map_or_else(|| format!("{id:#010x}"), |(_, name)| (*name).to_owned()),
-    }
-}
-
-const ECHO_ID: u32 = 0x1234_5678;
-
-macro_rules! names {
-    ($($module:ident :: $($name:ident)*;)*) => {
-        const NAMES: &[(u32, &str)] =
-            &[$($((mtproto_tl::$module::$name::ID, stringify!($name)),)*)*];
-    };
-}
-
-names! {
-    types:: BadMsgNotification BadServerSalt DestroyAuthKeyOk DhGenOk FutureSalts MsgsAck MsgsAllInfo
-        MsgsStateInfo MsgsStateReq NewSessionCreated Pong ResPq RpcError ServerDhParamsOk;
-    functions:: DestroyAuthKey GetFutureSalts Ping PingDelayDisconnect ReqDhParams ReqPqMulti RpcDropAnswer
-        SetClientDhParams;
 }
