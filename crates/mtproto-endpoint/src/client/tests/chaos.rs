@@ -28,7 +28,7 @@ fn every_request_has_one_outcome() {
         let mut random = SeededRandom::new(seed);
         let mut requests: Vec<RequestId> = Vec::new();
         for n in 0..150 {
-            match below(&mut random, 12) {
+            match below(&mut random, 15) {
                 0 => world.cut(),
                 1 => world.restart_server(),
                 2 => world.network.refuses = !world.network.refuses,
@@ -38,8 +38,17 @@ fn every_request_has_one_outcome() {
                     world.cut_one(link);
                 }
                 5 => {
-                    let _ = world.client.ping(world.now);
+                    let _ = world.client.ping(world.client_now());
                 }
+                6 => {
+                    let span = below(&mut random, 1500);
+                    world.sleep(Duration::from_secs(u64::from(span)));
+                }
+                7 => {
+                    let set = |random: &mut _| Duration::from_secs(below(random, 4000).into());
+                    world.wall_set = (set(&mut random), set(&mut random));
+                }
+                8 => world.network.half_open = !world.network.half_open,
                 _ => requests.push(world.request(&format!("{n}"))),
             }
             world.run(Duration::from_millis(u64::from(below(&mut random, 3000))));
