@@ -227,40 +227,47 @@ impl ClientBuilder {
         let clock = ServerClock::new(now(), wall_clock());
         let endpoint = ClientEndpoint::new(config, stored, clock, Box::new(OsRandom::new()), now());
 
+        let shelf = Shelf { store, record, dc };
         let info = ConnectInfo { key_reused, ..ConnectInfo::default() };
-        let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
-        let (events, unclaimed) = EventSink::new();
-        let (state, state_out) = watch::channel(endpoint.state());
-        let (info, info_out) = watch::channel(info);
-        let (dial_error, dial_error_out) = watch::channel(None);
-        let cancellations = Arc::new(Cancellations::default());
-        let (save_error, save_error_out) = watch::channel(None);
-        let ending = Arc::new(Ending::default());
-        let actor = Actor::new(
-            endpoint,
-            dial,
-            Shelf { store, record, dc },
-            Notices { events, state, info, dial_error, save_error },
-            Requests {
-                commands: commands_in,
-                cancellations: Arc::clone(&cancellations),
-                ending: Arc::clone(&ending),
-            },
-            wall_clock,
-        );
-        let client = Client::new(Shared {
-            commands,
-            cancellations,
-            ending,
-            state: state_out,
-            info: info_out,
-            save_error: save_error_out,
-            events: Mutex::new(Some(unclaimed)),
-            calls: AtomicU64::new(0),
-            actor: Mutex::new(Some(tokio::spawn(actor.run()))),
-        });
-        Ok((client, dial_error_out))
+        Ok(spawn(endpoint, dial, shelf, info, wall_clock))
     }
+}
+
+/// Lets the client run; it stops with its last handle.
+fn spawn(
+    endpoint: ClientEndpoint,
+    dial: Arc<dyn Dial>,
+    shelf: Shelf,
+    info: ConnectInfo,
+    wall_clock: WallClock,
+) -> (Client, watch::Receiver<Option<Arc<DialError>>>) {
+    let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
+    let (events, unclaimed) = EventSink::new();
+    let (state, state_out) = watch::channel(endpoint.state());
+    let (info, info_out) = watch::channel(info);
+    let (dial_error, dial_error_out) = watch::channel(None);
+    let (save_error, save_error_out) = watch::channel(None);
+    let cancellations = Arc::new(Cancellations::default());
+    let ending = Arc::new(Ending::default());
+    let notices = Notices { events, state, info, dial_error, save_error };
+    let requests = Requests {
+        commands: commands_in,
+        cancellations: Arc::clone(&cancellations),
+        ending: Arc::clone(&ending),
+    };
+    let actor = Actor::new(endpoint, dial, shelf, notices, requests, wall_clock);
+    let client = Client::new(Shared {
+        commands,
+        cancellations,
+        ending,
+        state: state_out,
+        info: info_out,
+        save_error: save_error_out,
+        events: Mutex::new(Some(unclaimed)),
+        calls: AtomicU64::new(0),
+        actor: Mutex::new(Some(tokio::spawn(actor.run()))),
+    });
+    (client, dial_error_out)
 }
 
 /// What the stream is to be like.
