@@ -70,7 +70,9 @@ fn when_memory_is_short_the_oldest_message_of_all_sessions_goes_first() {
     let bytes = large(0).to_bytes().len();
     push(&mut world, old, 1);
     let full = (MEMORY / bytes - 1) as u32;
-    (0..full).for_each(|number| drop(push(&mut world, young, 10 + number)));
+    for number in 0..full {
+        push(&mut world, young, 10 + number);
+    }
     let shed = |world: &World| {
         let shed = |event: &Event| match event {
             Event::Shed { bytes } => Some(*bytes),
