@@ -110,6 +110,22 @@ fn the_wrong_data_centre_is_the_end() {
     assert_eq!(world.client.state(), State::Closed(Closed::WrongDc));
 }
 
+// req: S114
+#[test]
+fn any_other_transport_error_costs_the_link_and_nothing_else() {
+    for code in [-403, -500, -1] {
+        let mut world = ready(14);
+        let key = world.client.key();
+        let request = world.request("kept");
+        let error = TransportError::from_code(code).unwrap();
+        world.client.handle_transport_error(LinkId(1), error, world.now);
+        let last = Some(LinkEnd::Transport(error));
+        assert!(matches!(world.client.state(), State::Waiting { last: end, .. } if end == last));
+        assert_eq!(world.outcome(request), Ok(object("kept")));
+        assert_eq!((world.client.key(), world.dials.len()), (key, 2));
+    }
+}
+
 // req: S112
 #[test]
 fn a_packet_that_is_not_from_the_server_costs_the_link_and_nothing_else() {
