@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::workspace::{cargo, metadata};
-use crate::{codegen, layers, spec, tidy};
+use crate::{codegen, layers, sim, spec, tidy};
 
 /// Runs everything that has to pass before a change goes in.
 ///
@@ -41,6 +41,8 @@ enum Step {
     Doc,
     /// Tests: `cargo test --workspace`.
     Test,
+    /// A few seeds of the simulator: `cargo xtask sim`.
+    Sim,
     /// Every crate compiles with no feature and with all.
     Features,
     /// The full schema of Telegram's API: `cargo xtask codegen --api-check`.
@@ -106,6 +108,7 @@ impl Step {
             Self::Clippy => succeed(cargo().args(CLIPPY)),
             Self::Doc => succeed(cargo().args(DOC).env("RUSTDOCFLAGS", "-D warnings")),
             Self::Test => succeed(cargo().args(["test", "--workspace"])),
+            Self::Sim => sim::run(&sim::Arguments::short()).map(|()| Outcome::Passed),
             Self::Features => features(),
             Self::Api => codegen::run(&codegen::Arguments::api()).map(|()| Outcome::Passed),
             Self::Deny => deny(),

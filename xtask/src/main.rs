@@ -3,6 +3,7 @@
 mod ci;
 mod codegen;
 mod layers;
+mod sim;
 mod spec;
 mod tidy;
 mod workspace;
@@ -24,6 +25,7 @@ enum Command {
     Ci(ci::Arguments),
     Codegen(codegen::Arguments),
     Layers(layers::Arguments),
+    Sim(sim::Arguments),
     Spec(spec::Arguments),
     Tidy(tidy::Arguments),
 }
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Codegen(arguments) => codegen::run(&arguments),
         Command::Layers(arguments) => layers::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Spec(arguments) => spec::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),
     };

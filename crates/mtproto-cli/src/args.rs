@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Keygen(KeygenArgs),
     Ping(PingArgs),
     Serve(ServeArgs),
+    Sim(SimArgs),
 }
 
 /// Start a server and a client on loopback and show a table of what works
@@ -56,7 +57,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Admit clients with this proxy secret too: 32 hex digits, or 34 with `dd` in front
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = crate::connect::secret)]
     pub(crate) secret: Vec<Secret>,
     /// Who answers queries
     #[arg(long, value_enum, default_value_t = HandlerName::Demo)]
@@ -107,7 +108,7 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     pub(crate) obfuscated: bool,
     /// Proxy secret, as hex, base64 or base64url; implies --obfuscated
-    #[arg(long)]
+    #[arg(long, value_parser = crate::connect::secret)]
     pub(crate) secret: Option<Secret>,
     /// Data centre to name in the key exchange
     #[arg(long, default_value_t = 2, value_name = "ID", allow_negative_numbers = true)]
@@ -158,6 +159,27 @@ pub(crate) struct KeygenArgs {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) dir: PathBuf,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Simulate clients, a server, links and a store under one seed, in virtual time
+///
+/// Links are cut in the middle of frames, packets come twice, clocks jump, the server forgets and
+/// restarts, its store fails: whatever the seed says. Exits with 1 if anything that must hold did
+/// not, and shows the end of the conversation.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct SimArgs {
+    /// Decides everything; the same seed goes the same way again
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Minutes in which clients are busy and things go wrong; half an hour of quiet follows
+    #[arg(long, default_value_t = 60, value_name = "M")]
+    pub(crate) minutes: u64,
+    /// Print the whole conversation
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Print what was seen as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

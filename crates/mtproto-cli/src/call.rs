@@ -108,7 +108,7 @@ fn parse_demo(text: &str) -> Result<Query, Failure> {
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     let number = |text: &str| {
         text.parse().map_err(|_| {
-            Failure::usage(format!("--demo {name}:{rest}: {text:?} is not a whole number"))
+            Failure::usage(format!("--demo {name}:{rest}: {text:?} is no whole number; give one"))
         })
     };
     Ok(match name {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mtproto_kit::client::{CallError, Client, ConnectError};
-use mtproto_kit::frame::{Framing, Secret};
+use mtproto_kit::client::{CallError, Client, Closed, ConnectError};
+use mtproto_kit::frame::{Framing, Secret, SecretError};
 use mtproto_kit::store::SessionFile;
 
 use crate::args::ConnectArgs;
@@ -28,7 +28,7 @@ pub(crate) async fn connect(args: &ConnectArgs) -> Result<Client, Failure> {
     if let Some(path) = &args.session {
         builder = builder.store(SessionFile::open(path).map_err(Failure::usage)?);
     }
-    builder.connect().await.map_err(explain)
+    builder.connect().await.map_err(|error| explain(args, &error))
 }
 
 /// Layers that cannot go together are an error of the command line, not of the network.
@@ -47,13 +47,18 @@ fn framing(args: &ConnectArgs) -> Result<Framing, Failure> {
     }
 }
 
-fn explain(error: ConnectError) -> Failure {
-    match error {
-        ConnectError::Closed(_) | ConnectError::TimedOut { .. } | ConnectError::Stopped => {
-            Failure::network(error)
+/// Whose fault it is that there is no connection, and what can be done about it.
+fn explain(args: &ConnectArgs, error: &ConnectError) -> Failure {
+    let fix = match error {
+        ConnectError::Closed(Closed::KeyLost(_)) => "move the --session file away to make another",
+        ConnectError::Closed(Closed::ServerKeyUnknown) => "give its own public.pem with --key",
+        ConnectError::Closed(Closed::WrongDc) => "name its own with --dc",
+        ConnectError::Closed(_) | ConnectError::Stopped | ConnectError::TimedOut { .. } => {
+            "check the address, --framing and --secret"
         }
-        error => Failure::usage(error),
-    }
+        error => return Failure::usage(error),
+    };
+    Failure::network(format!("{}: {error}; {fix}", args.address))
 }
 
 impl ConnectArgs {
@@ -71,6 +76,15 @@ pub(crate) fn explain_call(error: CallError) -> Failure {
         CallError::Misuse(_) => Failure::usage(error),
         error => Failure::network(error),
     }
+}
+
+/// Reads a secret of a kind that there is a transport for.
+pub(crate) fn secret(text: &str) -> Result<Secret, String> {
+    let secret: Secret = text.parse().map_err(|error: SecretError| error.to_string())?;
+    if secret.is_fake_tls() {
+        return Err("fake TLS is not there yet: give 32 hex digits, or dd and 32".to_owned());
+    }
+    Ok(secret)
 }
 
 /// Reads a number of seconds that makes sense as a time limit.

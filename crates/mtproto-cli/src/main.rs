@@ -13,6 +13,7 @@ mod keygen;
 mod keys;
 mod ping;
 mod serve;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -24,13 +25,16 @@ use crate::exit::Failure;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log_to_stderr(args.verbose);
+    // A client's last word is its error; a server has nobody to give it to.
+    let quiet = if let Command::Serve(_) = args.command { "warn" } else { "error" };
+    log_to_stderr(args.verbose, quiet);
     let outcome = match args.command {
         Command::Call(args) => run(call::run(args)),
         Command::Demo(args) => run(demo::run(args)),
         Command::Keygen(args) => keygen::run(&args),
         Command::Ping(args) => run(ping::run(args)),
         Command::Serve(args) => run(serve::run(args)),
+        Command::Sim(args) => sim::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,11 +52,11 @@ fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure
     runtime.block_on(command)
 }
 
-/// `RUST_LOG` decides what is logged, then `-v`. Nothing goes to standard output: that is for
-/// results.
-fn log_to_stderr(verbose: u8) {
+/// `RUST_LOG` decides what is logged, then `-v`, and `quiet` without either. Nothing goes to
+/// standard output: that is for results.
+fn log_to_stderr(verbose: u8, quiet: &str) {
     let default = match verbose {
-        0 => "warn",
+        0 => quiet,
         1 => "info",
         2 => "debug",
         _ => "trace",

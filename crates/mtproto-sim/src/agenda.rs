@@ -25,6 +25,8 @@ pub(crate) enum Event {
     Fault(Fault),
     /// The invariants are looked at.
     Inspect,
+    /// Whoever replayed a recording over a link of his own leaves.
+    Leave(LinkNo),
     /// A client's record is stored, or is not.
     Saved { client: usize, life: u32, record: Option<Box<DcRecord>>, stored: bool },
     /// A job of a shard is done.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use mtproto_crypto::{AuthKey, SecureRandomExt, SeededRandom};
 use mtproto_endpoint::client::{
-    ClientConfig, ClientEndpoint, JobDone, LinkId, Output, Pfs, RequestOptions, ServerClock,
+    ClientConfig, ClientEndpoint, Event as Told, JobDone, LinkId, Output, Pfs, RequestOptions,
+    ServerClock,
 };
 use mtproto_frame::{Inbound, Outbound};
 use mtproto_store::{ClientKey, DcRecord, KeyKind, KeyRecord};
@@ -16,7 +17,7 @@ use crate::agenda::Event;
 use crate::env::{Env, OUTPUTS_MAX};
 use crate::invariants::Process;
 use crate::net::{Arrival, LinkNo, Owner, Way};
-use crate::objects::Query;
+use crate::objects::{Query, read_push};
 use crate::server::rsa_keys;
 
 /// One client of the world.
@@ -46,7 +47,8 @@ impl Client {
     /// A client; most have had a key for long.
     pub(crate) fn new(client: usize, env: &mut Env<'_>) -> Self {
         let pfs = !env.plan.exactly_once && env.dice.chance(300);
-        let lifetime = env.dice.ms(300_000..=1_200_000);
+        // Longer than any handler takes: with its key a session ends, and what it has not answered.
+        let lifetime = env.dice.ms(1_200_000..=3_600_000);
         let config = ClientConfig {
             keys: rsa_keys().iter().map(|key| key.public().clone()).collect::<Arc<[_]>>(),
             links: env.dice.index(3) + 1,
@@ -289,7 +291,7 @@ impl Client {
                 env.later(takes, Event::Dialed { client, life, link, works });
             }
             Output::Event(event) => {
-                env.note(|| format!("client {client}: {event:?}"));
+                env.note(|| format!("client {client}: {}", describe(&event)));
                 env.books.learn(self.process, &event);
             }
             Output::Save(record) => {
@@ -316,6 +318,17 @@ fn first_record(random: &mut SeededRandom, env: &mut Env<'_>) -> DcRecord {
     env.store.add(&KeyRecord { key: key.clone(), created, first_salt, kind }, now);
     let permanent = ClientKey { key, created, salts: Vec::new() };
     DcRecord { address: String::new(), time_offset_ms: 0, permanent, temporary: None }
+}
+
+/// An event, without what it carries.
+fn describe(event: &Told) -> String {
+    match event {
+        Told::Answer { request, outcome: Ok(object) } => {
+            format!("{request:?} has its answer, bytes={}", object.len())
+        }
+        Told::Push(object) => format!("push {:?}, bytes={}", read_push(object), object.len()),
+        event => format!("{event:?}"),
+    }
 }
 
 /// How wrong a time of day is: so much slow and so much fast.

@@ -173,7 +173,13 @@ impl World<'_> {
         let target = match env.dice.below(10) {
             0..=4 => working.contains(&link).then_some(link),
             5..=7 => env.dice.pick(&working),
-            _ if way == Way::Up => Some(env.net.open(None, &mut env.dice)),
+            _ if way == Way::Up => {
+                let link = env.net.open(None, &mut env.dice);
+                // A server gives up links that say nothing, too.
+                let stays = env.dice.ms(1_000..=120_000);
+                env.later(stays, Event::Leave(link));
+                Some(link)
+            }
             _ => None,
         };
         let Some(LinkNo(target)) = target else { return };

@@ -155,6 +155,7 @@ impl<'a> World<'a> {
                 env.later(INSPECTION_INTERVAL, Event::Inspect);
                 self.inspect(false);
             }
+            Event::Leave(link) => env.close(link, Way::Up),
             Event::Saved { client, life, record, stored } => {
                 if let Some(client) = alive(&mut self.clients, client, life) {
                     client.saved(record.map(|record| *record), stored, env);

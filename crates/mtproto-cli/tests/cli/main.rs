@@ -1,0 +1,6 @@
+//! The `mtproto` binary, run as a person or a script runs it.
+
+mod bad_input;
+mod commands;
+mod serve;
+mod support;
