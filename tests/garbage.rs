@@ -1,5 +1,5 @@
-//! Promise: whatever bytes stand on the port, the server answers with the right transport error or with
-//! silence, closes in time, and goes on serving everybody else.
+//! Promise: whatever bytes stand on the port, the server answers with the right transport error or
+//! with silence, closes in time, and goes on serving everybody else.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;

@@ -1,5 +1,5 @@
-//! Promise: a server that is stopped and started again still knows its clients, and a client that was
-//! connected goes on without a new key exchange.
+//! Promise: a server that is stopped and started again still knows its clients, and a client that
+//! was connected goes on without a new key exchange.
 
 use std::net::SocketAddr;
 use std::path::Path;

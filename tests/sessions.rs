@@ -1,5 +1,5 @@
-//! Promise: a session outlives its connections. What is asked is carried out once and answered, what is
-//! pushed arrives, and a server that stops lets its clients finish.
+//! Promise: a session outlives its connections. What is asked is carried out once and answered,
+//! what is pushed arrives, and a server that stops lets its clients finish.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

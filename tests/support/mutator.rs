@@ -43,7 +43,8 @@ impl Mutator {
         bytes
     }
 
-    /// Changes `bytes` in one of many ways. Now and then they stay as they are: a repeat is a test too.
+    /// Changes `bytes` in one of many ways. Now and then they stay as they are: a repeat is a test
+    /// too.
     pub fn mutate(&mut self, bytes: &mut Vec<u8>) {
         let before = bytes.clone();
         match self.below(9) {

@@ -49,7 +49,8 @@
 //! #     keys: Arc::new([pair]), dc: None, accept_old_rsa: true,
 //! # };
 //! # let mut random = mtproto_crypto::SeededRandom::new(1);
-//! # assert_eq!(exchange(mine, &theirs, 1_700_000_000, &mut random).unwrap().server_time, 1_700_000_000);
+//! # let now = 1_700_000_000;
+//! # assert_eq!(exchange(mine, &theirs, now, &mut random).unwrap().server_time, now);
 //! ```
 
 #![cfg_attr(

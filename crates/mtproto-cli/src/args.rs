@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mtproto_kit::frame::{Address, Framing, Secret};
 
+use crate::connect::{seconds, secret};
+
 /// MTProto 2.0 for both sides of the wire: a server, a client, and a demonstration of both.
 ///
 /// Exit codes: 0 all went well, 1 a check failed, 2 the command line or a file is unusable, 3 the
@@ -36,7 +38,7 @@ pub(crate) enum Command {
 #[derive(ClapArgs, Debug)]
 pub(crate) struct DemoArgs {
     /// Seconds to measure requests for, per row
-    #[arg(long, default_value_t = 0.5, value_name = "SECONDS", value_parser = crate::connect::seconds)]
+    #[arg(long, default_value_t = 0.5, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) seconds: f64,
     /// Print one JSON object instead of a table
     #[arg(long)]
@@ -57,7 +59,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Admit clients with this proxy secret too: 32 hex digits, or 34 with `dd` in front
-    #[arg(long, value_name = "HEX", value_parser = crate::connect::secret)]
+    #[arg(long, value_name = "HEX", value_parser = secret)]
     pub(crate) secret: Vec<Secret>,
     /// Who answers queries
     #[arg(long, value_enum, default_value_t = HandlerName::Demo)]
@@ -75,7 +77,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<std::num::NonZeroUsize>,
     /// Seconds that answers in flight get when the server is told to stop
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS", value_parser = crate::connect::seconds)]
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) grace: f64,
     /// Print the first line as JSON
     #[arg(long)]
@@ -108,7 +110,7 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     pub(crate) obfuscated: bool,
     /// Proxy secret, as hex, base64 or base64url; implies --obfuscated
-    #[arg(long, value_parser = crate::connect::secret)]
+    #[arg(long, value_parser = secret)]
     pub(crate) secret: Option<Secret>,
     /// Data centre to name in the key exchange
     #[arg(long, default_value_t = 2, value_name = "ID", allow_negative_numbers = true)]
@@ -120,7 +122,7 @@ pub(crate) struct ConnectArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) session: Option<PathBuf>,
     /// Seconds to wait for the connection and for each answer
-    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = crate::connect::seconds)]
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: f64,
     /// Print JSON
     #[arg(long)]

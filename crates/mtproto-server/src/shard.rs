@@ -85,8 +85,8 @@ pub(crate) enum ToShard {
     Close,
     /// The connection is gone.
     Detach(LinkId),
-    /// Read nothing more. Drop the sender when nothing is being worked on; stop at this moment at the
-    /// latest.
+    /// Read nothing more. Drop the sender when nothing is being worked on; stop at this moment at
+    /// the latest.
     Drain(Instant, mpsc::Sender<Infallible>),
     /// Another shard has seen this key destroyed.
     ForgetKey(AuthKeyId),

@@ -1,20 +1,24 @@
 //! Session bookkeeping of MTProto: message ids, acknowledgements, salts, duplicates, sending again.
 //!
-//! [`ClientSession`] and [`ServerSession`] are two machines over the same parts. Inputs record facts,
-//! `poll_output` computes what follows from them, and its `Wait` ends the drain; any number of inputs
-//! may come before one drain, and whatever is then ready for a link leaves in one packet. A machine
-//! gets decrypted messages and gives messages to be encrypted; it knows no clock, no socket and no
-//! key.
+//! [`ClientSession`] and [`ServerSession`] are two machines over the same parts. Inputs record
+//! facts, `poll_output` computes what follows from them, and its `Wait` ends the drain; any number
+//! of inputs may come before one drain, and whatever is then ready for a link leaves in one packet.
+//! A machine gets decrypted messages and gives messages to be encrypted; it knows no clock, no
+//! socket and no key.
 //!
 //! Who drives one keeps to this:
 //!
-//! - Every verb and input takes `now`, which never runs back. After any of them, poll until `Wait`. The
+//! - Every verb and input takes `now`, which never runs back. After any of them, poll until `Wait`.
+//!   The
 //!   moment that `Wait` names is good until the next input; when it comes, call `handle_timeout`.
-//! - An `Outgoing` is sealed under its own `salt` and `session_id` and written to its own link, in the
+//! - An `Outgoing` is sealed under its own `salt` and `session_id` and written to its own link, in
+//!   the
 //!   order in which it came. If that link is gone, throw it away: `link_detached` makes another.
-//! - A link that has ended, or that the machine wanted closed, is reported by `link_detached`, once its
+//! - A link that has ended, or that the machine wanted closed, is reported by `link_detached`, once
+//!   its
 //!   last message was handed in. `LinkId`s are never used twice.
-//! - On the server a link attaches itself, by its first message that is not a duplicate. On the client
+//! - On the server a link attaches itself, by its first message that is not a duplicate. On the
+//!   client
 //!   `link_attached` says that it is open.
 
 #![cfg_attr(

@@ -220,7 +220,7 @@ impl Transcript {
             MsgsStateInfo::ID => {
                 let states = MsgsStateInfo::decode(input)?;
                 let id = self.id(states.req_msg_id);
-                ("msgs_state_info", format!("to={id} {}", hex(&states.info)))
+                ("msgs_state_info", format!("to={id} states={}", hex(&states.info)))
             }
             MsgsStateReq::ID => ("msgs_state_req", self.ids(&MsgsStateReq::decode(input)?.msg_ids)),
             _ => return Ok(None),

@@ -35,8 +35,8 @@ pub(super) fn print_row(row: &Row) {
 pub(super) fn print_summary(rows: &[Row]) {
     let green = rows.iter().filter(|row| row.is_green()).count();
     println!(
-        "\n{green} of {} rows ok. Pushes: ticks received. Gzip: bytes on the wire for 64 KiB out and\n\
-         2 x 64 KiB in. Packets: for 50 requests made at once, in containers.",
+        "\n{green} of {} rows ok. Pushes: ticks received. Gzip: bytes on the wire for 64 KiB out\n\
+         and 2 x 64 KiB in. Packets: for 50 requests made at once, in containers.",
         rows.len()
     );
 }

@@ -1,5 +1,5 @@
-//! Promise: whatever is wrong with a command, a file or a server, the command says in one line what it
-//! is, why, and what to do about it; and ends with the right number.
+//! Promise: whatever is wrong with a command, a file or a server, the command says in one line what
+//! it is, why, and what to do about it; and ends with the right number.
 
 use std::fs;
 use std::path::Path;

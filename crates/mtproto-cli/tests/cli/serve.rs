@@ -1,4 +1,5 @@
-//! Promise: `mtproto serve` says where it is, keeps its keys through anything, and stops as it is told.
+//! Promise: `mtproto serve` says where it is, keeps its keys through anything, and stops as it is
+//! told.
 
 use std::process::Stdio;
 use std::time::Duration;

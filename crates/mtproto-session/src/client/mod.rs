@@ -204,8 +204,8 @@ impl ClientSession {
     }
 
     /// Begins another session and lets the server destroy this one, with all that it has to say in
-    /// it. After many requests were cancelled that is cheaper than dropping the answer to each. What
-    /// was not cancelled is sent again, and may be carried out again.
+    /// it. After many requests were cancelled that is cheaper than dropping the answer to each.
+    /// What was not cancelled is sent again, and may be carried out again.
     // req: S12
     pub fn replace_session(&mut self, now: Instant) {
         self.now = now;

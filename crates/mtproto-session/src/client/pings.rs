@@ -107,9 +107,14 @@ impl Pings {
         }
     }
 
-    /// Another session begins: no pong will come in it, and the server has to be told of us.
+    /// Another session begins: no pong of this one will come in it, so what the caller wants goes
+    /// out again, and the server has to be told of us.
     pub(super) fn restart(&mut self, now: Instant) {
-        self.waiting.clear();
+        let waiting = std::mem::take(&mut self.waiting).into_iter().rev();
+        for lost in waiting.filter(|waiting| !waiting.is_keepalive) {
+            self.wanted.push_front(lost.ping);
+        }
+        self.wanted.truncate(PINGS_MAX);
         self.due = self.due.map(|_| now);
     }
 

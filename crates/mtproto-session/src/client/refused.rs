@@ -23,7 +23,8 @@ impl ClientSession {
             self.errands.salts_asked = None;
             self.tell(ClientEvent::SaltsChanged);
         }
-        // A server looks at the salt first. By the time of its message it would refuse our ids next.
+        // A server looks at the salt first. By the time of its message it would refuse our ids
+        // next.
         let latest = self.clock.now(self.now).after(MSG_ID_FUTURE_MAX);
         if self.ids.last().time() > latest {
             self.restart();

@@ -75,8 +75,8 @@ impl Body {
 /// All requests without an outcome.
 ///
 /// An id is kept as long as it can be: a server that has the message drops what comes again under
-/// it, whatever overtook what on the way. Another id is for a server that will never take the message,
-/// or cannot tell any more whether it has it.
+/// it, whatever overtook what on the way. Another id is for a server that will never take the
+/// message, or cannot tell any more whether it has it.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u64,

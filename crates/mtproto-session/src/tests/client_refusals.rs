@@ -279,6 +279,37 @@ fn what_no_server_would_send_is_a_fault_and_changes_nothing() {
     assert_eq!(talk.drain(), Some(talk.now + 15 * SECOND));
 }
 
+// The request was refused, and the session with it; the ping stood in another packet.
+// req: S28
+#[test]
+fn a_ping_under_way_goes_out_again_in_the_next_session() {
+    check(
+        |talk| {
+            talk.request(&query(1));
+            talk.session.ping(talk.now);
+            talk.drain();
+            talk.refuse("c2", 17);
+        },
+        &expect![[""]],
+    );
+}
+
+// Somebody delivers a container again: it is there, and what is in it is not carried out twice.
+// req: S14, S97
+#[test]
+fn a_container_delivered_twice_is_not_sent_again() {
+    check(
+        |talk| {
+            talk.request(&query(1));
+            talk.request(&query(2));
+            talk.wait(SECOND);
+            talk.refuse("c4", 19);
+            talk.wait(SECOND);
+        },
+        &expect![[""]],
+    );
+}
+
 #[test]
 fn what_is_remembered_is_bounded() {
     let mut talk = Talk::new();

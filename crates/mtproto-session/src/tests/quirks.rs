@@ -29,7 +29,7 @@ fn mtcute_grammers_and_madeline_give_service_messages_odd_seqnos() {
             0ms      > get_future_salts c2 seqno=3 num=1
             0ms      < future_salts s4 seqno=2 to=c2 count=1
             0ms      > msgs_state_req c3 seqno=5
-            0ms      < msgs_state_info s5 seqno=2 to=c3 
+            0ms      < msgs_state_info s5 seqno=2 to=c3 states=
             0ms      > msgs_ack c4 seqno=7
             0ms      > http_wait c5 seqno=9 0 0 25000
             0ms      > msg_container c6 seqno=11
@@ -147,7 +147,7 @@ fn mtcute_mtproto_core_and_grammers_want_service_messages_outside_of_results() {
             0ms      > get_future_salts c3 seqno=5 num=1
             0ms      < future_salts s5 seqno=2 to=c3 count=1
             0ms      > msgs_state_req c4 seqno=7 c1
-            0ms      < msgs_state_info s6 seqno=2 to=c4 2c
+            0ms      < msgs_state_info s6 seqno=2 to=c4 states=2c
             0ms      > 11111111 c5 seqno=9 bytes=8
             0ms      < bad_server_salt s7 seqno=2 to=c5 code=48 new=A
             0ms      > 11111111 c6 seqno=9 bytes=8

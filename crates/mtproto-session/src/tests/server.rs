@@ -308,7 +308,7 @@ fn states_say_what_became_of_each_message() {
         },
         &expect![[r#"
             1000ms   > msgs_state_req c6 seqno=6 c1 c2 c3 c4 c7 c8
-            1000ms   < msgs_state_info s9 seqno=6 to=c6 6c 2c 1c ec 02 03
+            1000ms   < msgs_state_info s9 seqno=6 to=c6 states=6c 2c 1c ec 02 03
         "#]],
     );
 }

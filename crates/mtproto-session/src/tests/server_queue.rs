@@ -161,7 +161,7 @@ fn a_resend_request_for_anything_unknown_is_answered_with_states() {
         },
         &expect![[r#"
             0ms      > msg_resend_req c2 seqno=2 s4 c1
-            0ms      < msgs_state_info s5 seqno=4 to=c2 01 6c
+            0ms      < msgs_state_info s5 seqno=4 to=c2 states=01 6c
             0ms      > msg_resend_ans_req c3 seqno=2 c1 c4
             0ms      < msg_container s6 seqno=4
             0ms      <   rpc_result s4 seqno=3 to=c1 04030201 bytes=4
@@ -217,11 +217,11 @@ fn ten_minutes_in_the_queue_are_enough() {
             talk.send_message(repeated);
         },
         &expect![[r#"
-             600000ms > msgs_state_req c2 seqno=0 c1
-             600000ms < msgs_state_info s5 seqno=4 to=c2 01
-             600000ms > msg_container c3 seqno=0
-             600000ms >   11111111 c1 seqno=1 bytes=8
-             600000ms < bad_msg_notification s6 seqno=4 to=c1 code=20
+            600000ms > msgs_state_req c2 seqno=0 c1
+            600000ms < msgs_state_info s5 seqno=4 to=c2 states=01
+            600000ms > msg_container c3 seqno=0
+            600000ms >   11111111 c1 seqno=1 bytes=8
+            600000ms < bad_msg_notification s6 seqno=4 to=c1 code=20
         "#]],
     );
 }
@@ -443,11 +443,11 @@ fn a_client_is_asked_about_what_was_sent_often_enough() {
         &expect![[r#"
             0ms      > [99] msgs_ack c31 seqno=6
             0ms      < [99] msgs_state_req s65 seqno=8 s4 s5 s6
-            0ms      > [99] msgs_state_info c32 seqno=6 to=s4 04 04 04
-            0ms      > [99] msgs_state_info c33 seqno=6 to=s65 0c 01 02
+            0ms      > [99] msgs_state_info c32 seqno=6 to=s4 states=04 04 04
+            0ms      > [99] msgs_state_info c33 seqno=6 to=s65 states=0c 01 02
             0ms      < [99] msg_container s66 seqno=8
             0ms      < [99]   11111111 s6 seqno=7 bytes=8
-            0ms      > [99] msgs_state_info c34 seqno=6 to=s65 04 04 04
+            0ms      > [99] msgs_state_info c34 seqno=6 to=s65 states=04 04 04
         "#]],
     );
 }

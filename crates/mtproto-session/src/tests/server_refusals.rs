@@ -88,7 +88,7 @@ fn below_the_window_nothing_is_known() {
             0ms      > 11111111 c2050 seqno=1 bytes=8
             0ms      < bad_msg_notification s2 seqno=2 to=c2050 code=20
             0ms      > msgs_state_req c2051 seqno=0 c2050
-            0ms      < msgs_state_info s3 seqno=2 to=c2051 01
+            0ms      < msgs_state_info s3 seqno=2 to=c2051 states=01
         "#]],
     );
 }
