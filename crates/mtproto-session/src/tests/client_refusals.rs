@@ -290,7 +290,17 @@ fn a_ping_under_way_goes_out_again_in_the_next_session() {
             talk.drain();
             talk.refuse("c2", 17);
         },
-        &expect![[""]],
+        &expect![[r#"
+            0ms      > 11111111 c2 seqno=1 bytes=8 salt=A
+            0ms      > ping c3 seqno=2 ping_id=2 salt=A
+            0ms      < bad_msg_notification s1 seqno=0 to=c2 code=17
+            0ms      ! Gap(SessionReplaced { session_id: SessionId(87443377ebe15323) })
+            0ms      > msg_container c5 seqno=2 salt=A
+            0ms      >   11111111 c1 seqno=1 bytes=8
+            0ms      >   destroy_session c2 seqno=2 4d00000000000000
+            0ms      >   ping_delay_disconnect c3 seqno=2 ping_id=3 delay=75
+            0ms      >   ping c4 seqno=2 ping_id=2
+        "#]],
     );
 }
 
@@ -300,13 +310,17 @@ fn a_ping_under_way_goes_out_again_in_the_next_session() {
 fn a_container_delivered_twice_is_not_sent_again() {
     check(
         |talk| {
+            talk.session.ping(talk.now);
             talk.request(&query(1));
-            talk.request(&query(2));
-            talk.wait(SECOND);
             talk.refuse("c4", 19);
             talk.wait(SECOND);
         },
-        &expect![[""]],
+        &expect![[r#"
+            0ms      > msg_container c4 seqno=2 salt=A
+            0ms      >   11111111 c2 seqno=1 bytes=8
+            0ms      >   ping c3 seqno=2 ping_id=2
+            0ms      < bad_msg_notification s1 seqno=0 to=c4 code=19
+        "#]],
     );
 }
 
