@@ -84,6 +84,13 @@ impl Client {
         env.now + self.ahead - self.behind
     }
 
+    /// Its own clock, when it has been woken up. It looks at the clock on the wall, too.
+    fn wake_up(&mut self, env: &Env<'_>) -> Instant {
+        let now = self.clock(env);
+        self.endpoint.handle_wall_time(shifted(env.server_time(), self.wall), now);
+        now
+    }
+
     /// Whether it hears nothing now; until when.
     pub(crate) fn asleep(&self, env: &Env<'_>) -> Option<Instant> {
         self.asleep_until.filter(|until| env.now < *until)
@@ -145,7 +152,7 @@ impl Client {
 
     /// Its application makes a call.
     pub(crate) fn call(&mut self, query: Query, wait: Option<Duration>, env: &mut Env<'_>) {
-        let now = self.clock(env);
+        let now = self.wake_up(env);
         let deadline = wait.map(|wait| now + wait);
         let options = RequestOptions { quick_ack: query.number.is_multiple_of(7), deadline };
         if let Ok(request) = self.endpoint.request(query.to_bytes(), options, now) {
@@ -157,22 +164,30 @@ impl Client {
     /// Its application gives up a call that waits.
     pub(crate) fn cancel(&mut self, env: &mut Env<'_>) {
         if let Some(request) = env.books.cancel_one(self.process) {
-            let now = self.clock(env);
+            let now = self.wake_up(env);
             self.endpoint.cancel(request, now);
         }
     }
 
     /// Its application wants to know how far the server is.
     pub(crate) fn ping(&mut self, env: &mut Env<'_>) {
-        let now = self.clock(env);
+        let now = self.wake_up(env);
         if let Ok(ping) = self.endpoint.ping(now) {
             env.books.pinged(self.process, ping);
         }
     }
 
+    /// Its application logs out: the server is to destroy the key.
+    pub(crate) fn log_out(&mut self, env: &mut Env<'_>) {
+        let client = self.process.client;
+        env.note(|| format!("client {client} logs out"));
+        let now = self.wake_up(env);
+        self.endpoint.log_out(now);
+    }
+
     /// A dial has come to its end.
     pub(crate) fn dialed(&mut self, link: LinkId, works: bool, env: &mut Env<'_>) {
-        let now = self.clock(env);
+        let now = self.wake_up(env);
         if works && self.cut_off_until.is_none_or(|until| until <= env.now) {
             let Process { client, life } = self.process;
             let number = env.net.open(Some(Owner { client, life, link }), &mut env.dice);
@@ -188,7 +203,7 @@ impl Client {
 
     /// Something came over a link of its own.
     pub(crate) fn arrived(&mut self, link: LinkId, arrivals: Vec<Arrival>, env: &mut Env<'_>) {
-        let now = self.clock(env);
+        let now = self.wake_up(env);
         for arrival in arrivals {
             match arrival {
                 Arrival::Item(Inbound::Packet { payload, .. }) => {
@@ -212,7 +227,7 @@ impl Client {
     }
 
     pub(crate) fn computed(&mut self, done: JobDone, env: &mut Env<'_>) {
-        let now = self.clock(env);
+        let now = self.wake_up(env);
         self.endpoint.computed(done, now);
         self.drain(env);
     }
@@ -222,7 +237,7 @@ impl Client {
         if stored {
             self.stored = record;
         }
-        let now = self.clock(env);
+        let now = self.wake_up(env);
         self.endpoint.saved(stored, now);
         self.drain(env);
     }
@@ -233,19 +248,16 @@ impl Client {
             self.wakes = None;
         }
         if self.deadline.is_some_and(|at| at <= env.now) {
-            let now = self.clock(env);
+            let now = self.wake_up(env);
             self.endpoint.handle_timeout(now);
         }
         self.drain(env);
     }
 
-    /// Looks whether it is at rest.
-    pub(crate) fn inspect(&self, env: &mut Env<'_>, is_over: bool) {
-        let waiting = self.endpoint.pending_requests();
-        if is_over && waiting > 0 {
-            let client = self.process.client;
-            env.books.violated(|| format!("client {client} does not come to rest: {waiting}"));
-        }
+    /// What it still has to do.
+    pub(crate) fn unrest(&self) -> Option<String> {
+        let (client, waiting) = (self.process.client, self.endpoint.pending_requests());
+        (waiting > 0).then(|| format!("client {client} does not come to rest: {waiting} requests"))
     }
 
     /// Carries out what the endpoint wants until it waits.

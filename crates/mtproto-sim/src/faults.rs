@@ -19,7 +19,8 @@ pub enum Fault {
     /// A client is killed and started again, with what it has stored and with another idea of the
     /// time of day.
     ClientRestarts,
-    /// A client's machine sleeps for up to ten minutes: its clock stands still, and it hears nothing.
+    /// A client's machine sleeps for up to ten minutes: its clock stands still, and it hears
+    /// nothing.
     ClientSleeps,
     /// A link breaks, perhaps in the middle of a frame; what is in flight is lost.
     Cut,

@@ -1,12 +1,15 @@
 //! What must hold, and the books that are kept to see whether it does.
 //!
-//! - Every call that its caller neither gave up nor took with it has exactly one outcome, and an answer
+//! - Every call that its caller neither gave up nor took with it has exactly one outcome, and an
+//!   answer
 //!   is the answer to it.
 //! - While a session lives on the server, no message of it is carried out twice.
 //! - A call is carried out at most once, unless since it was made a session was lost: the server
 //!   forgot it, restarted, let its queue overflow or did not get rid of an answer for ten minutes, or
 //!   the client had to begin another one. What the protocol promises of a call ends there.
-//! - An object pushed to a session arrives exactly once, unless that session was lost.
+//! - An object pushed to a session arrives exactly once, unless that session was lost, or its
+//!   client
+//!   is told of a gap.
 //! - No encrypted packet is sent twice.
 //! - Queues stay within their bounds, and after the quiet time they are empty on both sides.
 //! - Time passes: a machine has something to do a bounded number of times at one moment.
@@ -16,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-use mtproto_endpoint::client::{Event, PingId, RequestError, RequestId};
+use mtproto_endpoint::client::{Event, Gap, PingId, RequestError, RequestId, State};
 use mtproto_endpoint::server::SessionRef;
 use mtproto_session::server::OUTBOX_AGE_MAX;
 use mtproto_tl::MsgId;
@@ -54,6 +57,8 @@ pub(crate) struct Books {
     pushes: Vec<Push>,
     /// Of each client: how often a session of it was lost.
     losses: Vec<u64>,
+    /// Of each client: when it was last told that pushes may be missing.
+    gaps: Vec<Duration>,
     /// Nothing ever happens that loses a session in use.
     exactly_once: bool,
     /// Sessions that live on the server.
@@ -98,7 +103,8 @@ struct Session {
 impl Books {
     pub(crate) fn new(plan: &Plan) -> Self {
         let (losses, exactly_once) = (vec![0; plan.clients], plan.exactly_once);
-        Self { losses, exactly_once, ..Self::default() }
+        let gaps = vec![Duration::ZERO; plan.clients];
+        Self { losses, gaps, exactly_once, ..Self::default() }
     }
 
     /// Something must not be so. Only the first is kept.
@@ -247,7 +253,12 @@ impl Books {
     pub(crate) fn learn(&mut self, process: Process, event: &Event) {
         match event {
             Event::Answer { request, outcome } => self.answered(process, *request, outcome),
-            Event::Gap(mtproto_endpoint::client::Gap::SessionReplaced) => self.lost(process.client),
+            Event::Gap(gap) => {
+                self.gaps[process.client] = self.now;
+                if *gap == Gap::SessionReplaced {
+                    self.lost(process.client);
+                }
+            }
             Event::Pong { ping, .. } => {
                 self.report.pongs += 1;
                 if !self.pings.remove(&(process, *ping)) {
@@ -256,8 +267,8 @@ impl Books {
             }
             Event::Push(object) => self.told(process.client, object),
             Event::KeyMade(_) => self.report.keys_made += 1,
+            Event::State(State::Closed(_)) => self.pings.retain(|(of, _)| *of != process),
             Event::ExchangeFailed(_)
-            | Event::Gap(_)
             | Event::KeyLost { .. }
             | Event::QuickAck { .. }
             | Event::State(_) => {}
@@ -319,7 +330,8 @@ impl Books {
             return self.violated(|| format!("{ping:?} of {process:?} has no pong"));
         }
         for (number, push) in self.pushes.iter().enumerate().filter(|(_, push)| !push.told) {
-            if self.losses[push.client] == push.losses {
+            let is_announced = self.gaps[push.client] >= push.pushed;
+            if self.losses[push.client] == push.losses && !is_announced {
                 let (client, at) = (push.client, push.pushed.as_millis());
                 return self.violated(|| {
                     format!("push {number} of {at} ms is not told to client {client}")

@@ -73,13 +73,13 @@ fn main() -> ExitCode {
                     }
                     let start = Instant::now();
                     let report = run(Scenario { seed, busy }, None);
-                    let mut total = total.lock().unwrap_or_else(|broken| broken.into_inner());
+                    let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     total.add(&report, start.elapsed());
                 }
             });
         }
     });
-    let mut total = total.into_inner().unwrap_or_else(|broken| broken.into_inner());
+    let mut total = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     total.failing.sort_unstable();
     show(&total, began.elapsed(), arguments.minutes)
 }

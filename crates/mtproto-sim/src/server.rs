@@ -10,10 +10,11 @@ use mtproto_crypto::envelope;
 use mtproto_crypto::rsa::RsaPrivateKey;
 use mtproto_endpoint::client::LinkId;
 use mtproto_endpoint::server::{
-    Event as Told, Output, QUEUED_BYTES_MAX, Request, ServerConfig, ServerEndpoint, SessionRef,
+    Event as Told, Output, QUEUED_BYTES_MAX, Request, SESSIONS_PER_KEY_MAX, ServerConfig,
+    ServerEndpoint, SessionRef, Usage,
 };
 use mtproto_frame::Inbound;
-use mtproto_session::server::OUTBOX_MESSAGES_MAX;
+use mtproto_session::server::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX};
 use mtproto_session::{SaltSecret, ServerClock, ServerSessionConfig, Strictness};
 use mtproto_tl::AuthKeyId;
 
@@ -195,25 +196,28 @@ impl Server {
         self.drain(index, env);
     }
 
-    /// Looks whether queues are within their bounds; in the end they must be empty.
-    pub(crate) fn inspect(&self, env: &mut Env<'_>, is_over: bool) {
+    /// Looks whether queues are within their bounds.
+    pub(crate) fn inspect(&self, env: &mut Env<'_>) {
         for shard in &self.shards {
             let usage = shard.endpoint.usage();
-            let sessions_max = usage.keys * mtproto_endpoint::server::SESSIONS_PER_KEY_MAX;
             let too_much = usage.links > env.net.all().len()
-                || usage.sessions > sessions_max
+                || usage.sessions > usage.keys * SESSIONS_PER_KEY_MAX
                 || usage.queued_messages > usage.sessions * OUTBOX_MESSAGES_MAX
-                || usage.queued_bytes > usage.sessions * mtproto_session::server::OUTBOX_BYTES_MAX;
+                || usage.queued_bytes > usage.sessions * OUTBOX_BYTES_MAX;
             if too_much {
                 env.books.violated(|| format!("the server holds too much: {usage:?}"));
             }
-            // Exchanges are remembered for a while, and some client makes a new key at any time.
-            let left =
-                usage.queued_messages + usage.queued_bytes + usage.running_requests + usage.loads;
-            if is_over && left > 0 {
-                env.books.violated(|| format!("the server does not come to rest: {usage:?}"));
-            }
         }
+    }
+
+    /// What it still has to do. Exchanges are remembered for a while in any case.
+    pub(crate) fn unrest(&self) -> Option<String> {
+        let is_busy = |usage: &Usage| {
+            usage.queued_messages + usage.queued_bytes + usage.running_requests + usage.loads > 0
+        };
+        let usages = self.shards.iter().map(|shard| shard.endpoint.usage());
+        let busy = usages.into_iter().find(is_busy)?;
+        Some(format!("the server does not come to rest: {busy:?}"))
     }
 
     /// Carries out what a shard wants until it waits.
@@ -338,8 +342,8 @@ impl Server {
     }
 }
 
-/// The server's RSA key. To find one takes longer than many simulated minutes, so there is one for all
-/// seeds.
+/// The server's RSA key. To find one takes longer than many simulated minutes, so there is one for
+/// all seeds.
 pub(crate) fn rsa_keys() -> Arc<[RsaPrivateKey]> {
     static KEYS: OnceLock<Arc<[RsaPrivateKey]>> = OnceLock::new();
     let generate = || Arc::from([RsaPrivateKey::generate(&mut SeededRandom::new(1))]);

@@ -20,6 +20,10 @@ impl World<'_> {
         if doer.endpoint.is_closed() {
             return doer.begin_anew(env);
         }
+        if !env.plan.exactly_once && env.dice.below(3_000) == 0 {
+            doer.log_out(env);
+            doer.drain(env);
+        }
         match env.dice.below(100) {
             0..=2 => doer.ping(env),
             3..=6 => doer.cancel(env),

@@ -28,3 +28,24 @@ fn a_seed_goes_the_same_way_again() {
     assert_eq!(digest(3), digest(3));
     assert_ne!(digest(3), digest(4));
 }
+
+// A new session was told over one link while the call was on its way over another, and the call was
+// sent again under another id.
+// req: S39
+#[test]
+fn a_call_overtaken_by_a_new_session_is_carried_out_once() {
+    check(1, 1);
+}
+
+// Somebody delivered a container twice, and the client sent what was in it under another id.
+#[test]
+fn a_container_delivered_twice_is_carried_out_once() {
+    check(15, 3);
+}
+
+// A packet was refused for a salt whose time was yet to come, sent again under another id, and
+// delivered again when the time had come.
+#[test]
+fn a_packet_refused_too_early_is_carried_out_once() {
+    check(88, 2);
+}
