@@ -1,6 +1,6 @@
 //! How a server is set up and started.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -25,7 +25,7 @@ use crate::accept::Acceptor;
 use crate::clock::{now, server_clock};
 use crate::connection::Patience;
 use crate::pool::HandshakePool;
-use crate::quota::Quota;
+use crate::quota::{Forbidden, Quota};
 use crate::shard::{MAILBOX_MAX, Shard, Shards};
 use crate::{Request, Server};
 
@@ -110,6 +110,7 @@ pub struct ServerBuilder {
     salt_period: Duration,
     shards: NonZeroUsize,
     limits: Limits,
+    is_forbidden: Forbidden,
 }
 
 impl Default for ServerBuilder {
@@ -124,6 +125,7 @@ impl Default for ServerBuilder {
             salt_period: Duration::from_secs(u64::from(SALT_PERIOD)),
             shards: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             limits: Limits::default(),
+            is_forbidden: Box::new(|_| false),
         }
     }
 }
@@ -183,6 +185,13 @@ impl ServerBuilder {
     #[must_use]
     pub fn shards(mut self, shards: NonZeroUsize) -> Self {
         self.shards = shards;
+        self
+    }
+
+    /// Does not serve the addresses that this is true for: they are told -403.
+    #[must_use]
+    pub fn forbid(mut self, is_forbidden: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.is_forbidden = Box::new(is_forbidden);
         self
     }
 
@@ -279,7 +288,7 @@ impl ServerBuilder {
         Ok((shards, threads))
     }
 
-    fn acceptor(&self, shards: Shards, wire: Arc<ServerWireConfig>) -> Acceptor {
+    fn acceptor(self, shards: Shards, wire: Arc<ServerWireConfig>) -> Acceptor {
         let limits = &self.limits;
         Acceptor {
             shards,
@@ -291,6 +300,7 @@ impl ServerBuilder {
                 stalled: limits.stalled_max,
             },
             quota: Arc::new(Quota::new(
+                self.is_forbidden,
                 limits.connections_max,
                 limits.connections_per_ip_max,
                 limits.exchanges_per_ip_per_second,

@@ -58,11 +58,11 @@ pub(crate) struct Connection<L> {
 #[derive(Debug)]
 enum End {
     Closed,
-    Flood,
     Link(LinkError),
     ServerStopped,
     Silent,
     Stalled,
+    TurnedAway,
 }
 
 /// How far the peer has come.
@@ -158,10 +158,10 @@ impl<L: Link> Connection<L> {
                     Step::End(end) => return Err(end),
                 }
                 trace!(packets = self.received.len(), "received");
-                // req: S114
-                if !self.received.iter().all(|packet| self.place.admits(packet)) {
-                    self.turn_away(TransportError::Flood).await;
-                    return Err(End::Flood);
+                let refused = |packet| self.place.admit(packet).err();
+                if let Some(error) = self.received.iter().find_map(refused) {
+                    self.turn_away(error).await;
+                    return Err(End::TurnedAway);
                 }
                 let before = self.stage;
                 self.stage = self.received.iter().fold(before, Stage::after);
@@ -256,6 +256,7 @@ impl<L: Link> Connection<L> {
 
     /// Tells the peer why it is not served, and gives it a moment to read that.
     async fn turn_away(&mut self, error: TransportError) {
+        debug!(%error, "turned away");
         if self.link.start_send(Outbound::Error(error)).is_ok() {
             let close = poll_fn(|cx| self.link.poll_close(cx));
             // The connection ends either way.

@@ -6,18 +6,23 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use governor::{DefaultKeyedRateLimiter, RateLimiter};
+use mtproto_frame::TransportError;
 
 use crate::shard::Packet;
 
-/// Connections beyond the limits that are kept just long enough to be told -429.
+/// Connections that are kept just long enough to be told why they are not served.
 const TURNED_AWAY_MAX: usize = 64;
 
 /// Addresses remembered for their key exchanges before those that have none lately are forgotten.
 const ADDRESSES_MAX: usize = 1 << 16;
 
+/// Tells addresses that are not served.
+pub(crate) type Forbidden = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
 /// How many connections there may be, in all and from one address, and how many key exchanges one
 /// address may begin.
 pub(crate) struct Quota {
+    is_forbidden: Forbidden,
     connections_max: usize,
     connections_per_ip_max: usize,
     counts: Mutex<Counts>,
@@ -33,31 +38,35 @@ struct Counts {
 
 impl Quota {
     pub(crate) fn new(
+        is_forbidden: Forbidden,
         connections_max: usize,
         connections_per_ip_max: usize,
         exchanges_per_second: NonZeroU32,
     ) -> Self {
         let rate = governor::Quota::per_second(exchanges_per_second);
         let (counts, exchanges) = (Mutex::default(), RateLimiter::keyed(rate));
-        Self { connections_max, connections_per_ip_max, counts, exchanges }
+        Self { is_forbidden, connections_max, connections_per_ip_max, counts, exchanges }
     }
 
     /// Takes a place for one connection from `ip`, which its drop gives back. Beyond the limits it
     /// is a place to be turned away from, and beyond that there is none.
     pub(crate) fn take(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
+        let is_forbidden = (self.is_forbidden)(ip);
         let mut counts = self.lock();
         let from_ip = counts.per_ip.get(&ip).copied().unwrap_or(0);
-        let is_welcome = counts.all < self.connections_max && from_ip < self.connections_per_ip_max;
-        if is_welcome {
+        let has_room = counts.all < self.connections_max && from_ip < self.connections_per_ip_max;
+        if has_room && !is_forbidden {
             counts.all += 1;
             *counts.per_ip.entry(ip).or_default() += 1;
             metrics::gauge!("mtproto_connections").increment(1);
-        } else if counts.turned_away < TURNED_AWAY_MAX {
-            counts.turned_away += 1;
-        } else {
+            return Some(Place { quota: Arc::clone(self), ip, refusal: None });
+        }
+        if counts.turned_away >= TURNED_AWAY_MAX {
             return None;
         }
-        Some(Place { quota: Arc::clone(self), ip, is_welcome })
+        counts.turned_away += 1;
+        let refusal = if is_forbidden { TransportError::Forbidden } else { TransportError::Flood };
+        Some(Place { quota: Arc::clone(self), ip, refusal: Some(refusal) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -76,20 +85,28 @@ impl Quota {
 pub(crate) struct Place {
     quota: Arc<Quota>,
     ip: IpAddr,
-    is_welcome: bool,
+    /// Why the peer is turned away.
+    refusal: Option<TransportError>,
 }
 
 impl Place {
-    /// Whether the peer may send this now.
-    pub(crate) fn admits(&self, packet: &Packet) -> bool {
-        self.is_welcome && (!packet.begins_exchange() || self.quota.may_begin_exchange(self.ip))
+    /// Whether the peer may send this now; else what it is told.
+    // req: S114
+    pub(crate) fn admit(&self, packet: &Packet) -> Result<(), TransportError> {
+        match self.refusal {
+            Some(refusal) => Err(refusal),
+            None if packet.begins_exchange() && !self.quota.may_begin_exchange(self.ip) => {
+                Err(TransportError::Flood)
+            }
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.quota.lock();
-        if !self.is_welcome {
+        if self.refusal.is_some() {
             counts.turned_away -= 1;
             return;
         }
@@ -113,8 +130,11 @@ mod tests {
     const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 1));
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 
+    const FORBIDDEN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3));
+
     fn quota(all: usize, per_ip: usize) -> Arc<Quota> {
-        Arc::new(Quota::new(all, per_ip, NonZeroU32::new(2).expect("two")))
+        let is_forbidden = Box::new(|ip| ip == FORBIDDEN);
+        Arc::new(Quota::new(is_forbidden, all, per_ip, NonZeroU32::new(2).expect("two")))
     }
 
     fn plain(constructor: u32) -> Packet {
@@ -128,12 +148,15 @@ mod tests {
     fn beyond_either_limit_a_peer_is_turned_away_until_a_place_is_free() {
         let quota = quota(3, 2);
         let taken = [ONE, ONE, OTHER].map(|ip| quota.take(ip).expect("there is room"));
-        assert!(taken.iter().all(|place| place.is_welcome));
+        assert!(taken.iter().all(|place| place.refusal.is_none()));
         for ip in [ONE, OTHER] {
-            assert!(!quota.take(ip).expect("it may be told").is_welcome, "{ip}");
+            let refused = quota.take(ip).expect("it may be told");
+            assert_eq!(refused.admit(&plain(0)), Err(TransportError::Flood), "{ip}");
         }
         drop(taken);
-        assert!(quota.take(ONE).expect("there is room again").is_welcome);
+        let again = quota.take(ONE).expect("there is room again");
+        assert_eq!(again.admit(&plain(0)), Ok(()));
+        drop(again);
         assert!(quota.lock().per_ip.is_empty(), "nobody is remembered for nothing");
     }
 
@@ -153,10 +176,20 @@ mod tests {
         let quota = quota(10, 10);
         let [one, other] = [ONE, OTHER].map(|ip| quota.take(ip).expect("there is room"));
         let req_pq_multi = plain(0xbe7e_8ef1);
-        assert!(one.admits(&req_pq_multi));
-        assert!(one.admits(&req_pq_multi));
-        assert!(!one.admits(&req_pq_multi));
-        assert!(one.admits(&plain(0xd712_e4be)), "what goes on is not what begins");
-        assert!(other.admits(&req_pq_multi));
+        assert_eq!(one.admit(&req_pq_multi), Ok(()));
+        assert_eq!(one.admit(&req_pq_multi), Ok(()));
+        assert_eq!(one.admit(&req_pq_multi), Err(TransportError::Flood));
+        assert_eq!(one.admit(&plain(0xd712_e4be)), Ok(()), "what goes on is not what begins");
+        assert_eq!(other.admit(&req_pq_multi), Ok(()));
+    }
+
+    // req: S114
+    #[test]
+    fn a_forbidden_address_is_told_so_however_much_room_there_is() {
+        let quota = quota(10, 10);
+        let place = quota.take(FORBIDDEN).expect("it may be told");
+        assert_eq!(place.admit(&plain(0)), Err(TransportError::Forbidden));
+        drop(place);
+        assert_eq!(quota.lock().turned_away, 0);
     }
 }
