@@ -1,5 +1,5 @@
-//! Promise: what clients do not acknowledge cannot take more memory than the server may have, and the
-//! server says in its metrics that it had to forget.
+//! Promise: what clients do not acknowledge cannot take more memory than the server may have, and
+//! the server says in its metrics that it had to forget.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

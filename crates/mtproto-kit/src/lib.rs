@@ -19,10 +19,10 @@
 //! | `store_redb` | auth keys in one redb file | `redb` |
 //! | `tl_gen` | the generator of Rust code from a TL schema | `codegen` |
 //!
-//! Features of the crates themselves go by the same names here: `codec` adds the tokio-util codecs to
-//! [`frame`], `session-file` the client's file and `files` its tools to [`store`], `conformance` the
-//! suites of [`store`] and `transport`, `os-random` and, for tests, `seeded-random` the generators to
-//! [`crypto`].
+//! Features of the crates themselves go by the same names here: `codec` adds the tokio-util codecs
+//! to [`frame`], `session-file` the client's file and `files` its tools to [`store`], `conformance`
+//! the suites of [`store`] and `transport`, `os-random` and, for tests, `seeded-random` the
+//! generators to [`crypto`].
 
 pub use mtproto_auth as auth;
 #[cfg(feature = "client")]

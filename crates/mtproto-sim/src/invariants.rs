@@ -1,15 +1,13 @@
 //! What must hold, and the books that are kept to see whether it does.
 //!
 //! - Every call that its caller neither gave up nor took with it has exactly one outcome, and an
-//!   answer
-//!   is the answer to it.
+//!   answer is the answer to it.
 //! - While a session lives on the server, no message of it is carried out twice.
 //! - A call is carried out at most once, unless since it was made a session was lost: the server
-//!   forgot it, restarted, let its queue overflow or did not get rid of an answer for ten minutes, or
-//!   the client had to begin another one. What the protocol promises of a call ends there.
+//!   forgot it, restarted, let its queue overflow or did not get rid of an answer for ten minutes,
+//!   or the client had to begin another one. What the protocol promises of a call ends there.
 //! - An object pushed to a session arrives exactly once, unless that session was lost, or its
-//!   client
-//!   is told of a gap.
+//!   client is told of a gap.
 //! - No encrypted packet is sent twice.
 //! - Queues stay within their bounds, and after the quiet time they are empty on both sides.
 //! - Time passes: a machine has something to do a bounded number of times at one moment.
