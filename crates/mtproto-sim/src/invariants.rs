@@ -5,7 +5,8 @@
 //! - While a session lives on the server, no message of it is carried out twice.
 //! - A call is carried out at most once, unless since it was made a session was lost: the server
 //!   forgot it, restarted, let its queue overflow or did not get rid of an answer for ten minutes,
-//!   or the client had to begin another one. What the protocol promises of a call ends there.
+//!   or the client had to begin another one. What the protocol promises of a call ends there. While
+//!   nothing of the kind happens ([`crate::faults::Plan::exactly_once`]) there is no excuse.
 //! - An object pushed to a session arrives exactly once, unless that session was lost, or its
 //!   client is told of a gap.
 //! - No encrypted packet is sent twice.
