@@ -157,6 +157,21 @@ async fn an_answer_nobody_acknowledged_comes_again_after_a_reconnect() {
 
 // req: S5, S94
 #[tokio::test]
+async fn an_answer_nobody_acknowledged_comes_again_beside_a_connection_that_seems_alive() {
+    let world = World::start().await;
+    let (mut old, mut session) = world.join(36).await;
+    let query = session.query(object(COUNT, &[1]));
+    session.send(&mut old, &query).await;
+    session.answer(&mut old, query.id).await.expect("an answer");
+    let mut new = world.connect(37).await;
+    let ping = session.service(&Ping { ping_id: 1 });
+    session.send(&mut new, &ping).await;
+    session.answer(&mut new, query.id).await.expect("the same answer");
+    assert_eq!(world.counted.load(Ordering::Relaxed), 1);
+}
+
+// req: S5, S94
+#[tokio::test]
 async fn an_answer_that_had_no_connection_waits_for_one() {
     let world = World::start().await;
     let (mut peer, mut session) = world.join(9).await;
@@ -349,6 +364,8 @@ async fn containers_and_gzip_go_both_ways() {
 async fn a_query_that_takes_long_is_acknowledged_before_it_is_answered() {
     let world = World::start().await;
     let (mut peer, mut session) = world.join(21).await;
+    // Afterwards the server has nothing else to say that the acknowledgement could ride with.
+    session.call(&mut peer, object(ECHO, &[1])).await.expect("an answer");
     let query = session.query(object(SLEEP_MS, &[3000]));
     session.send(&mut peer, &query).await;
     session
