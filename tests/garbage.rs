@@ -229,6 +229,31 @@ async fn a_peer_that_reads_nothing_is_closed_when_it_stalls() {
 }
 
 #[tokio::test]
+async fn a_peer_that_reads_late_gets_all_of_it() {
+    let (server, address) = start().await;
+    let mut peer = Peer::connect(address, &plain(Framing::Full), 12).await;
+    let key = peer.make_key(KeyKind::Permanent).await;
+    let mut session = HandSession::new(&key, 12);
+    session.settle(&mut peer).await;
+    let handle = server.session(AuthKeyId(key.key.id()), session.id);
+    // The first fill the socket and what the server has in hand; the last wait behind them.
+    let waves = [18, 10];
+    for pushes in waves {
+        for _ in 0..pushes {
+            handle.push_bytes(noise()).await.expect("what was sent makes room");
+        }
+        sleep(Duration::from_millis(300)).await;
+    }
+    let mut read = 0;
+    while read < waves.iter().sum::<usize>() * BLOB_LEN {
+        match peer.receive().await {
+            Received::Packet(packet) => read += packet.len(),
+            other => panic!("{other:?} after {} MiB", read >> 20),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_reads_nothing_does_not_fill_the_server_with_pushes() {
     let (server, address) = start().await;
     let mut peer = Peer::connect(address, &plain(Framing::Full), 11).await;

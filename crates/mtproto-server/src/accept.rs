@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tracing::{debug, error, warn};
 
-use crate::connection::{Connection, Patience};
+use crate::connection::{Connection, Life, Patience};
 use crate::quota::{Place, Quota};
 use crate::shard::{Shards, Stopped, ToShard};
 
@@ -44,12 +44,13 @@ impl Acceptor {
             };
             let id = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
             let shard = usize::try_from(id.0).unwrap_or(0) % self.shards.len();
-            let outcome = match self.adopt(id, stream, peer, place) {
-                Ok(connection) => send_to(shard, connection).await,
-                Err(error) => return warn!(%peer, %error, "could not adopt a connection"),
-            };
-            if outcome.is_err() {
-                return;
+            match self.adopt(id, stream, peer, place) {
+                Ok(connection) => {
+                    if send_to(shard, connection).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => warn!(%peer, %error, "could not adopt a connection"),
             }
         }
     }
@@ -63,16 +64,17 @@ impl Acceptor {
     ) -> io::Result<Detached> {
         let (origin, wire) = (Origin::tcp(peer), Arc::clone(&self.wire));
         let link = StreamLink::server(stream, origin, wire, &mut OsRandom::new());
-        let (shards, patience) = (self.shards.clone(), self.patience.clone());
-        Connection::new(id, link, place, shards, patience).map(mtproto_tcp::detach)
+        let link = mtproto_tcp::detach(link)?;
+        let life = Life::new(id, place, self.shards.clone(), self.patience.clone());
+        Ok(Connection { link, life })
     }
 }
 
 /// Lets the connection go on in the runtime of `shard`.
 async fn send_to(shard: usize, mut connection: Detached) -> Result<(), Stopped> {
-    connection.shards.settle(shard);
-    let (id, outbox, shards) =
-        (connection.id, Arc::clone(&connection.outbox), connection.shards.clone());
+    let life = &mut connection.life;
+    life.shards.settle(shard);
+    let (id, outbox, shards) = (life.id, Arc::clone(&life.outbox), life.shards.clone());
     let start = Box::new(move || {
         spawn_local(async move {
             if let Some(connection) = change_over(connection, mtproto_tcp::attach).await {
@@ -86,7 +88,7 @@ async fn send_to(shard: usize, mut connection: Detached) -> Result<(), Stopped> 
 /// Runs the connection, and moves it when it turns out to belong elsewhere.
 async fn run_on(shard: usize, mut connection: Connection<TcpLink>) {
     let Some(owner) = connection.run(shard).await else { return };
-    debug!(id = connection.id.0, from = shard, to = owner, "moving");
+    debug!(id = connection.life.id.0, from = shard, to = owner, "moving");
     if let Some(connection) = change_over(connection, mtproto_tcp::detach).await {
         // A server that has stopped needs no connection.
         let _ = send_to(owner, connection).await;
@@ -98,12 +100,12 @@ async fn change_over<L, M>(
     connection: Connection<L>,
     change: impl FnOnce(L) -> io::Result<M>,
 ) -> Option<Connection<M>> {
-    let (id, shards) = (connection.id, connection.shards.clone());
-    match connection.map(change) {
-        Ok(connection) => Some(connection),
+    let Connection { link, life } = connection;
+    match change(link) {
+        Ok(link) => Some(Connection { link, life }),
         Err(error) => {
-            warn!(id = id.0, %error, "a connection was lost on its way to another shard");
-            shards.forget_link(id).await;
+            warn!(id = life.id.0, %error, "a connection was lost on its way to another shard");
+            life.shards.forget_link(life.id).await;
             None
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -38,14 +37,19 @@ pub(crate) struct Patience {
     pub(crate) stalled: Duration,
 }
 
-/// A connection. It stays itself when it moves to another shard.
+/// A connection: its link, and all that stays the same when it moves to another shard.
 pub(crate) struct Connection<L> {
-    pub(crate) id: LinkId,
     pub(crate) link: L,
-    pub(crate) place: Place,
+    pub(crate) life: Life,
+}
+
+/// Who a connection is and how far it has come.
+pub(crate) struct Life {
+    pub(crate) id: LinkId,
     pub(crate) shards: Shards,
-    pub(crate) patience: Patience,
     pub(crate) outbox: Arc<Outbox>,
+    place: Place,
+    patience: Patience,
     /// Taken out of the outbox and not yet by the link.
     outgoing: VecDeque<Outbound>,
     /// Received and not yet handed to the shards.
@@ -73,109 +77,18 @@ enum Stage {
     Keyed,
 }
 
-impl<L> Connection<L> {
-    /// The same connection over a link made of this one's.
-    pub(crate) fn map<M>(
-        self,
-        change: impl FnOnce(L) -> io::Result<M>,
-    ) -> io::Result<Connection<M>> {
-        let Self {
+impl Life {
+    pub(crate) fn new(id: LinkId, place: Place, shards: Shards, patience: Patience) -> Self {
+        Self {
             id,
-            link,
-            place,
             shards,
-            patience,
-            outbox,
-            outgoing,
-            received,
-            stage,
-            has_moved,
-        } = self;
-        let link = change(link)?;
-        Ok(Connection {
-            id,
-            link,
+            outbox: Arc::default(),
             place,
-            shards,
             patience,
-            outbox,
-            outgoing,
-            received,
-            stage,
-            has_moved,
-        })
-    }
-}
-
-impl<L: Link> Connection<L> {
-    pub(crate) fn new(
-        id: LinkId,
-        link: L,
-        place: Place,
-        shards: Shards,
-        patience: Patience,
-    ) -> Self {
-        let (outgoing, received) = (VecDeque::new(), Vec::new());
-        let outbox = Arc::default();
-        let (stage, has_moved) = (Stage::New, false);
-        Self { id, link, place, shards, patience, outbox, outgoing, received, stage, has_moved }
-    }
-
-    /// Runs on the shard `home` until either side ends it, and then tells every shard that has met
-    /// it; or until it shows a key of another shard, where it should go on: that one is returned.
-    pub(crate) async fn run(&mut self, home: usize) -> Option<usize> {
-        let span = info_span!("connection", id = self.id.0, peer = %self.link.peer());
-        async {
-            debug!(home, "opened");
-            let end = match self.serve(home).await {
-                Ok(shard) => return Some(shard),
-                Err(end) => end,
-            };
-            match &end {
-                // A stream that is no MTProto is read and dropped, so that a probe learns nothing.
-                End::Link(error) => debug!(%error, "closed by the peer"),
-                end => debug!(?end, stage = ?self.stage, "closed"),
-            }
-            self.shards.forget_link(self.id).await;
-            None
-        }
-        .instrument(span)
-        .await
-    }
-
-    async fn serve(&mut self, home: usize) -> Result<usize, End> {
-        let mut timer = Timer::new(self.allowance());
-        let mut stall = Stall::default();
-        loop {
-            if self.received.is_empty() {
-                match poll_fn(|cx| self.poll_step(cx, &mut timer, &mut stall)).await {
-                    Step::Packets => {}
-                    Step::Silent if self.stage == Stage::Handshake => {
-                        self.turn_away(TransportError::NotFound).await;
-                        return Err(End::Silent);
-                    }
-                    Step::Silent => return Err(End::Silent),
-                    Step::End(end) => return Err(end),
-                }
-                trace!(packets = self.received.len(), "received");
-                let refused = |packet| self.place.admit(packet).err();
-                if let Some(error) = self.received.iter().find_map(refused) {
-                    self.turn_away(error).await;
-                    return Err(End::TurnedAway);
-                }
-                let before = self.stage;
-                self.stage = self.received.iter().fold(before, Stage::after);
-                // An exchange has its time as a whole, however many packets it sends.
-                if self.stage == Stage::Keyed || self.stage != before {
-                    timer.reset(self.allowance());
-                }
-                if let Some(shard) = self.better_home(home) {
-                    self.has_moved = true;
-                    return Ok(shard);
-                }
-            }
-            let Self { id, shards, outbox, received, .. } = self;
-            shards.deliver(*id, outbox, received).await.map_err(|_| End::ServerStopped)?;
+            outgoing: VecDeque::new(),
+            received: Vec::new(),
+            stage: Stage::New,
+            has_moved: false,
         }
     }
 
@@ -194,6 +107,66 @@ impl<L: Link> Connection<L> {
             Stage::Keyed => self.patience.idle,
         }
     }
+}
+
+impl<L: Link> Connection<L> {
+    /// Runs on the shard `home` until either side ends it, and then tells every shard that has met
+    /// it; or until it shows a key of another shard, where it should go on: that one is returned.
+    pub(crate) async fn run(&mut self, home: usize) -> Option<usize> {
+        let span = info_span!("connection", id = self.life.id.0, peer = %self.link.peer());
+        async {
+            debug!(home, "opened");
+            let end = match self.serve(home).await {
+                Ok(shard) => return Some(shard),
+                Err(end) => end,
+            };
+            match &end {
+                // A stream that is no MTProto is read and dropped, so that a probe learns nothing.
+                End::Link(error) => debug!(%error, "closed by the peer"),
+                end => debug!(?end, stage = ?self.life.stage, "closed"),
+            }
+            self.life.shards.forget_link(self.life.id).await;
+            None
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn serve(&mut self, home: usize) -> Result<usize, End> {
+        let mut timer = Timer::new(self.life.allowance());
+        let mut stall = Stall::default();
+        loop {
+            if self.life.received.is_empty() {
+                match poll_fn(|cx| self.poll_step(cx, &mut timer, &mut stall)).await {
+                    Step::Packets => {}
+                    Step::Silent if self.life.stage == Stage::Handshake => {
+                        self.turn_away(TransportError::NotFound).await;
+                        return Err(End::Silent);
+                    }
+                    Step::Silent => return Err(End::Silent),
+                    Step::End(end) => return Err(end),
+                }
+                trace!(packets = self.life.received.len(), "received");
+                let refused = |packet| self.life.place.admit(packet).err();
+                if let Some(error) = self.life.received.iter().find_map(refused) {
+                    self.turn_away(error).await;
+                    return Err(End::TurnedAway);
+                }
+                let before = self.life.stage;
+                self.life.stage = self.life.received.iter().fold(before, Stage::after);
+                // An exchange has its time as a whole, however many packets it sends.
+                if self.life.stage == Stage::Keyed || self.life.stage != before {
+                    timer.reset(self.life.allowance());
+                }
+                if let Some(shard) = self.life.better_home(home) {
+                    self.life.has_moved = true;
+                    return Ok(shard);
+                }
+            }
+            let Life { id, shards, outbox, received, .. } = &mut self.life;
+            shards.deliver(*id, outbox, received).await.map_err(|_| End::ServerStopped)?;
+        }
+    }
 
     /// Writes what can be written and reads what there is; ready when something has come of it.
     fn poll_step(
@@ -202,13 +175,18 @@ impl<L: Link> Connection<L> {
         timer: &mut Timer,
         stall: &mut Stall,
     ) -> Poll<Step> {
-        let phase = self.outbox.poll_take(cx, &mut self.outgoing);
-        let is_flushed = match self.poll_write(cx) {
-            Poll::Ready(Err(error)) => return Poll::Ready(Step::End(End::Link(error))),
-            Poll::Ready(Ok(())) => true,
-            Poll::Pending => false,
+        let (phase, is_flushed) = loop {
+            let phase = self.life.outbox.poll_take(cx, &mut self.life.outgoing);
+            let is_all = self.life.outgoing.is_empty();
+            match self.poll_write(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Step::End(End::Link(error))),
+                Poll::Ready(Ok(())) if is_all => break (phase, true),
+                // What waited behind that is taken now.
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending => break (phase, false),
+            }
         };
-        if stall.poll(cx, self.link.unsent(), self.patience.stalled).is_ready() {
+        if stall.poll(cx, self.link.unsent(), self.life.patience.stalled).is_ready() {
             return Poll::Ready(Step::End(End::Stalled));
         }
         match phase {
@@ -219,21 +197,21 @@ impl<L: Link> Connection<L> {
             Phase::Open => {}
         }
         // A peer that does not take its answers asks no further questions.
-        while self.received.len() < BATCH_MAX && self.outgoing.is_empty() {
+        while self.life.received.len() < BATCH_MAX && self.life.outgoing.is_empty() {
             match self.link.poll_recv(cx) {
                 Poll::Ready(Ok(Inbound::Packet { payload, quick_ack })) => {
-                    self.received.push(Packet { payload, quick_ack });
+                    self.life.received.push(Packet { payload, quick_ack });
                 }
                 // Only servers send these two; a client that does is ignored.
                 Poll::Ready(Ok(Inbound::QuickAck(_) | Inbound::Error(_))) => {}
-                Poll::Ready(Err(error)) if self.received.is_empty() => {
+                Poll::Ready(Err(error)) if self.life.received.is_empty() => {
                     return Poll::Ready(Step::End(End::Link(error)));
                 }
                 // The next read says that the link is over; what came before counts.
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             }
         }
-        if !self.received.is_empty() {
+        if !self.life.received.is_empty() {
             return Poll::Ready(Step::Packets);
         }
         timer.poll(cx).map(|()| Step::Silent)
@@ -243,12 +221,12 @@ impl<L: Link> Connection<L> {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         loop {
             while self.link.unsent() < UNSENT_MAX
-                && let Some(item) = self.outgoing.pop_front()
+                && let Some(item) = self.life.outgoing.pop_front()
             {
                 self.link.start_send(item)?;
             }
             std::task::ready!(self.link.poll_flush(cx))?;
-            if self.outgoing.is_empty() {
+            if self.life.outgoing.is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }
