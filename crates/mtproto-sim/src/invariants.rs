@@ -5,8 +5,9 @@
 //! - While a session lives on the server, no message of it is carried out twice.
 //! - A call is carried out at most once, unless since it was made a session was lost: the server
 //!   forgot it, restarted, let its queue overflow or did not get rid of an answer for ten minutes,
-//!   or the client had to begin another one. What the protocol promises of a call ends there. While
-//!   nothing of the kind happens ([`crate::faults::Plan::exactly_once`]) there is no excuse.
+//!   or the client had to begin another one. What the protocol promises of a call ends there:
+//!   a packet refused for a clock that was ahead can be recorded, and delivered when its time has
+//!   come, though its client has long begun another session.
 //! - An object pushed to a session arrives exactly once, unless that session was lost, or its
 //!   client is told of a gap.
 //! - No encrypted packet is sent twice.
@@ -58,8 +59,6 @@ pub(crate) struct Books {
     losses: Vec<u64>,
     /// Of each client: when it was last told that pushes may be missing.
     gaps: Vec<Duration>,
-    /// Nothing ever happens that loses a session in use.
-    exactly_once: bool,
     /// Sessions that live on the server.
     sessions: BTreeMap<SessionRef, Session>,
     /// The `msg_key` of every packet.
@@ -101,9 +100,8 @@ struct Session {
 
 impl Books {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let (losses, exactly_once) = (vec![0; plan.clients], plan.exactly_once);
-        let gaps = vec![Duration::ZERO; plan.clients];
-        Self { losses, gaps, exactly_once, ..Self::default() }
+        let (losses, gaps) = (vec![0; plan.clients], vec![Duration::ZERO; plan.clients]);
+        Self { losses, gaps, ..Self::default() }
     }
 
     /// Something must not be so. Only the first is kept.
@@ -223,7 +221,6 @@ impl Books {
         let before = call.ran.replace(self.now);
         let is_lost =
             call.losses != losses || before.is_some_and(|ran| self.now - ran >= OUTBOX_AGE_MAX);
-        let is_lost = is_lost && !self.exactly_once;
         self.report.runs_again += u64::from(before.is_some());
         if !is_new {
             self.violated(|| format!("message {msg_id} of {name:?} is carried out twice"));
