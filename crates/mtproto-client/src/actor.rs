@@ -50,6 +50,8 @@ pub(crate) enum Command {
     },
     /// Send a ping.
     Ping { reply: Reply<Duration> },
+    /// Begin another session and let the server destroy this one.
+    ReplaceSession,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, CallError>>;
@@ -252,6 +254,7 @@ impl Actor {
                     Err(misuse) => answer(reply, Err(misuse.into())),
                 }
             }
+            Command::ReplaceSession => self.endpoint.replace_session(now),
         }
     }
 

@@ -160,6 +160,19 @@ impl Client {
         answer.await.unwrap_or(Err(CallError::Stopped))
     }
 
+    /// Begins another session and lets the server destroy the present one, with every answer that
+    /// waits in it. After many calls were dropped that is cheaper than cancelling each. Calls under
+    /// way go on; they are made again, and may be carried out again.
+    ///
+    /// Dropping the future before it is done may or may not call it off.
+    ///
+    /// # Errors
+    /// `Closed` or `Stopped`.
+    // req: S12
+    pub async fn replace_session(&self) -> Result<(), CallError> {
+        self.command(Command::ReplaceSession).await
+    }
+
     /// The events of this client, for the first who asks. What happened before is kept for it, as
     /// far as there is room.
     #[must_use]

@@ -194,6 +194,17 @@ impl ClientEndpoint {
         }
     }
 
+    /// Begins another session and lets the server destroy this one, with every answer that waits in
+    /// it: after many requests were given up that is cheaper than dropping the answer to each. What
+    /// is still wanted goes out again, and may be carried out again.
+    // req: S12
+    pub fn replace_session(&mut self, now: Instant) {
+        self.now = now;
+        if let Some(channel) = self.phase.channel() {
+            channel.session.replace_session(now);
+        }
+    }
+
     /// Measures the way to the server and back; the outcome is an [`Event::Pong`]. A ping that is
     /// lost with its link goes out again.
     ///

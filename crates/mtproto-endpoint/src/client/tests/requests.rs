@@ -7,8 +7,8 @@ use mtproto_tl::Encode;
 
 use super::world::{World, object};
 use crate::client::{
-    Closed, Event, Misuse, PingId, REQUEST_LEN_MAX, REQUESTS_MAX, RequestError, RequestOptions,
-    State,
+    Closed, Event, Gap, Misuse, PingId, REQUEST_LEN_MAX, REQUESTS_MAX, RequestError,
+    RequestOptions, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,6 +36,27 @@ fn a_request_made_before_there_is_a_key_is_answered() {
         answer to 1
     "#]]
     .assert_eq(&world.conversation());
+}
+
+// req: S12
+#[test]
+fn a_new_session_takes_the_place_of_many_cancellations() {
+    let mut world = World::new(30);
+    let first = world.request("first");
+    assert!(world.outcome(first).is_ok());
+    let old = world.session.expect("the server has seen a request");
+    let wanted = world.request("wanted");
+    for number in 0..50 {
+        let request = world.request(&format!("{number}"));
+        world.client.cancel(request, world.client_now());
+    }
+    world.client.replace_session(world.client_now());
+    assert_eq!(world.outcome(wanted), Ok(object("wanted")));
+    world.run(SECOND);
+    let new = world.session.expect("the server has seen a request");
+    assert_ne!(new, old);
+    assert_eq!(world.server.session_count(), 1, "the old session is destroyed");
+    assert!(world.events.contains(&Event::Gap(Gap::SessionReplaced)));
 }
 
 // req: S45, S118
