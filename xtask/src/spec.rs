@@ -315,7 +315,7 @@ mod tests {
         let spec: Spec = toml::from_str(&text).unwrap();
         let ids: Vec<_> = spec.statement.iter().map(|it| it.id.clone()).collect();
         let expected = (1..=119).map(|number| format!("S{number}"));
-        let expected = expected.chain((1..=10).map(|number| format!("L{number}")));
+        let expected = expected.chain((1..=33).map(|number| format!("L{number}")));
         assert_eq!(ids, expected.collect::<Vec<_>>());
     }
 }
