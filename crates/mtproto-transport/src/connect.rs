@@ -4,9 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mtproto_frame::Misuse;
+use mtproto_frame::{Address, Misuse};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::Link;
+use crate::{Link, Origin};
 
 /// Makes links to one server.
 #[async_trait]
@@ -16,6 +17,30 @@ pub trait Dial: Send + Sync {
     /// # Errors
     /// Why there is none, naming the address.
     async fn dial(&self) -> Result<Box<dyn Link>, DialError>;
+}
+
+/// A byte stream, whatever it goes through.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Opens the byte streams that transports build their links on: the one place that resolves names,
+/// picks among addresses and goes through proxies.
+#[async_trait]
+pub trait Connect: Send + Sync {
+    /// Opens a stream to host and port of `address`, whatever its scheme. Cancel-safe.
+    ///
+    /// # Errors
+    /// Why there is none, naming the address.
+    async fn connect(&self, address: &Address) -> Result<Connected, DialError>;
+}
+
+/// A stream that was opened.
+pub struct Connected {
+    /// The stream.
+    pub stream: Box<dyn Stream>,
+    /// The other end.
+    pub origin: Origin,
 }
 
 /// Takes links that clients make.

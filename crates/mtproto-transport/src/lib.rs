@@ -25,6 +25,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use connect::{Dial, DialError, Listen};
+pub use connect::{Connect, Connected, Dial, DialError, Listen, Stream};
 pub use link::{Carrier, Link, LinkError, LinkExt, Origin, Peer};
 pub use stream::{READ_LEN_MAX, READ_LEN_MIN, StreamLink, StreamState, UNSENT_MAX};

@@ -44,6 +44,13 @@ pub trait Link: Send + Unpin {
 
     /// Who is at the other end, and by which layers.
     fn peer(&self) -> Peer;
+
+    /// Whether this is one half of a conversation in turns, as over HTTP. Each packet that a server
+    /// then receives waits for exactly one item, and nothing else can be sent; a client gets as
+    /// many items as it has sent packets.
+    fn takes_turns(&self) -> bool {
+        false
+    }
 }
 
 impl<L: Link + ?Sized> Link for Box<L> {
@@ -69,6 +76,10 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn peer(&self) -> Peer {
         (**self).peer()
+    }
+
+    fn takes_turns(&self) -> bool {
+        (**self).takes_turns()
     }
 }
 
@@ -189,20 +200,41 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.carrier {
-            Carrier::Memory => "memory",
-            Carrier::Tcp => "tcp",
-        })?;
+        self.carrier.fmt(f)?;
         self.address.map_or(Ok(()), |address| write!(f, "://{address}"))
     }
 }
 
-/// What carries a byte stream.
+/// What carries packets or a byte stream.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Carrier {
+    /// What looks like TLS and is none: a proxy's disguise.
+    FakeTls,
+    /// HTTP over TCP.
+    Http,
+    /// HTTP over TLS.
+    Https,
     /// A buffer of this process.
     Memory,
     /// TCP.
     Tcp,
+    /// WebSocket over TCP.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FakeTls => "fake-tls",
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Memory => "memory",
+            Self::Tcp => "tcp",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        })
+    }
 }

@@ -1,0 +1,1 @@
+//! MTProto over HTTP/1.1, for both roles.

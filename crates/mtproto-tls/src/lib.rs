@@ -1,0 +1,1 @@
+//! TLS below the transports, by rustls, for both roles.
