@@ -1,10 +1,12 @@
 //! Conversations, in virtual time.
 
 mod both;
+mod cancelling;
 mod client;
 mod client_limits;
 mod client_refusals;
 mod client_talk;
+mod drop_answer;
 mod lossy;
 mod quirks;
 mod server;
