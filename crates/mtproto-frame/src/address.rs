@@ -1,18 +1,36 @@
-//! Where a server is: `tcp://host:port`.
+//! Where a server is: `tcp://host:port`, `wss://host:port/apiws`, `http://host:port/api`.
+
+mod data_center;
+mod error;
+mod parse;
+mod web;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+pub use data_center::{DataCenter, UnknownDataCenter};
+pub use error::{AddressError, AddressReason};
+pub(crate) use parse::{parse_host, parse_port};
+pub use web::{ApiPath, WebAddress, WebFault};
+
 /// A server's address, as users write it and logs show it.
+///
+/// What is read may be written in any of the ways that are in use: a scheme of WebSocket or the `s`
+/// in the path, ports left out, ends such as `apiw1` and `apiws_test1`. What is written is always
+/// the same for the same address, and is read back as it was.
 ///
 /// ```
 /// # use mtproto_frame::Address;
 /// let address: Address = "tcp://[::1]:443".parse()?;
 /// assert_eq!(address.port, 443);
 /// assert_eq!(address.to_string(), "tcp://[::1]:443");
+///
+/// let address: Address = "https://venus.web.telegram.org/apiws_test1".parse()?;
+/// assert_eq!(address.to_string(), "wss://venus.web.telegram.org:443/apiws_test");
 /// # Ok::<(), mtproto_frame::AddressError>(())
 /// ```
+// req: S110
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Address {
     /// By which transport.
@@ -21,21 +39,65 @@ pub struct Address {
     pub host: Host,
     /// The port; 0 asks the system for a free one and makes sense for listeners only.
     pub port: u16,
+    /// What HTTP and WebSocket ask for there; the default for TCP, which has no such thing.
+    pub path: ApiPath,
 }
 
 /// The transport of an [`Address`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Scheme {
+    /// HTTP over TCP.
+    Http,
+    /// HTTP over TLS.
+    Https,
     /// A framing over TCP.
     Tcp,
+    /// WebSocket over TCP.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+impl Scheme {
+    /// Whether there is TLS below it.
+    // req: S79, S101
+    #[must_use]
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Wss)
+    }
+
+    /// Whether it is WebSocket.
+    #[must_use]
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// The port when none is named: 443 with TLS, 80 without; TCP has none.
+    // req: S73, S109
+    #[must_use]
+    pub fn port(self) -> Option<u16> {
+        match self {
+            Self::Http | Self::Ws => Some(80),
+            Self::Https | Self::Wss => Some(443),
+            Self::Tcp => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Tcp => "tcp",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
 }
 
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp => f.write_str("tcp"),
-        }
+        f.write_str(self.name())
     }
 }
 
@@ -62,13 +124,44 @@ impl Address {
     /// A TCP address of numbers.
     #[must_use]
     pub fn tcp(address: SocketAddr) -> Self {
-        Self { scheme: Scheme::Tcp, host: Host::Ip(address.ip()), port: address.port() }
+        Self::new(Scheme::Tcp, address)
+    }
+
+    /// An address of numbers, with the path that goes with its scheme.
+    #[must_use]
+    pub fn new(scheme: Scheme, address: SocketAddr) -> Self {
+        let (host, port) = (Host::Ip(address.ip()), address.port());
+        Self { scheme, host, port, path: ApiPath::default() }
+    }
+
+    /// What to ask for over HTTP: `/api`, then `w`, `s` and `_test` as they apply. `None` for TCP.
+    // req: S104, S105, S108
+    #[must_use]
+    pub fn path(&self) -> Option<String> {
+        (self.scheme != Scheme::Tcp).then(|| self.path.to_text(self.scheme.is_websocket()))
+    }
+
+    /// The same as the documentation writes it: WebSocket has the scheme of HTTP, and shows only by
+    /// the `s` in its path.
+    #[must_use]
+    pub fn http_form(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Ws => Scheme::Http,
+            Scheme::Wss => Scheme::Https,
+            scheme => scheme,
+        };
+        self.written_as(scheme)
+    }
+
+    fn written_as(&self, scheme: Scheme) -> String {
+        let path = self.path().unwrap_or_default();
+        format!("{scheme}://{}:{}{path}", self.host, self.port)
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
+        f.write_str(&self.written_as(self.scheme))
     }
 }
 
@@ -76,94 +169,6 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map_err(|reason| AddressError { text: text.to_owned(), reason })
+        parse::parse(text).map_err(|reason| AddressError { text: text.to_owned(), reason })
     }
 }
-
-/// Why a text is no [`Address`]: one line with the text, the reason and what to write instead.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AddressError {
-    /// The text as given.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: AddressReason,
-}
-
-/// What is wrong with an address.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AddressReason {
-    /// The host is missing, or has characters that no name has.
-    Host,
-    /// An IPv6 address without brackets, or with something else in them.
-    Ipv6,
-    /// Something follows the port.
-    Path,
-    /// The port is missing or not a number up to 65535.
-    Port,
-    /// The part before `://` is missing or names no transport.
-    Scheme,
-}
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (reason, fix) = match self.reason {
-            AddressReason::Host => ("has no valid host", "write tcp://HOST:PORT"),
-            AddressReason::Ipv6 => ("has no valid IPv6 address", "write tcp://[::1]:PORT"),
-            AddressReason::Path => ("goes on after the port", "write tcp://HOST:PORT"),
-            AddressReason::Port => {
-                ("has no valid port", "write tcp://HOST:PORT with a port up to 65535")
-            }
-            AddressReason::Scheme => ("has no known scheme", "begin it with tcp://"),
-        };
-        write!(f, "address {:?} {reason}: {fix}", self.text)
-    }
-}
-
-impl std::error::Error for AddressError {}
-
-fn parse(text: &str) -> Result<Address, AddressReason> {
-    let rest = text.strip_prefix("tcp://").ok_or(AddressReason::Scheme)?;
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    if rest.contains(['/', '?', '#']) {
-        return Err(AddressReason::Path);
-    }
-    let (host, port) = match rest.strip_prefix('[') {
-        Some(bracketed) => {
-            let (ip, port) = bracketed.split_once(']').ok_or(AddressReason::Ipv6)?;
-            let ip: Ipv6Addr = ip.parse().map_err(|_| AddressReason::Ipv6)?;
-            (Host::Ip(ip.into()), port.strip_prefix(':').ok_or(AddressReason::Port)?)
-        }
-        None => {
-            let (host, port) = rest.rsplit_once(':').ok_or(AddressReason::Port)?;
-            (parse_host(host)?, port)
-        }
-    };
-    Ok(Address { scheme: Scheme::Tcp, host, port: parse_port(port)? })
-}
-
-fn parse_host(host: &str) -> Result<Host, AddressReason> {
-    if host.contains(':') {
-        return Err(AddressReason::Ipv6);
-    }
-    if let Ok(ip) = host.parse() {
-        return Ok(Host::Ip(IpAddr::V4(ip)));
-    }
-    let named = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    // A name of digits and dots only is a number written wrongly.
-    let numeric = host.chars().all(|c| c.is_ascii_digit() || c == '.');
-    if (1..=NAME_LEN_MAX).contains(&host.len()) && host.chars().all(named) && !numeric {
-        Ok(Host::Name(host.to_owned()))
-    } else {
-        Err(AddressReason::Host)
-    }
-}
-
-/// Digits only: `parse` alone would take a sign.
-fn parse_port(port: &str) -> Result<u16, AddressReason> {
-    let digits = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
-    digits.then(|| port.parse().ok()).flatten().ok_or(AddressReason::Port)
-}
-
-/// Longest name that the domain name system knows, in bytes.
-const NAME_LEN_MAX: usize = 253;

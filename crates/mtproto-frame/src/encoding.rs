@@ -20,6 +20,23 @@ pub(crate) fn from_base64std(text: &str) -> Option<Vec<u8>> {
     from_base64(text, *b"+/")
 }
 
+/// Writes base64 in the alphabet of links, without `=` at the end.
+pub(crate) fn to_base64url(bytes: &[u8]) -> String {
+    let digit = |value: u32| match u8::try_from(value & 0x3f).unwrap_or_default() {
+        value @ 0..26 => b'A' + value,
+        value @ 26..52 => b'a' + (value - 26),
+        value @ 52..62 => b'0' + (value - 52),
+        62 => b'-',
+        _ => b'_',
+    };
+    let groups = bytes.chunks(3).flat_map(|group| {
+        let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
+        let word = word << (8 * (3 - group.len()));
+        [18, 12, 6, 0].into_iter().map(move |shift| word >> shift).take(group.len() + 1)
+    });
+    groups.map(|value| char::from(digit(value))).collect()
+}
+
 /// `last` are the digits for 62 and 63.
 fn from_base64(text: &str, last: [u8; 2]) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').as_bytes();

@@ -2,7 +2,8 @@
 //!
 //! [`Wire`] is the whole of one side of a stream and all a driver needs; it knows no socket. Bytes
 //! go in as they arrive and come out as packets, quick acks and transport errors, and back. The
-//! rest are the nouns it speaks: [`Framing`], [`Secret`], [`TransportError`], [`Address`].
+//! rest are the nouns it speaks: [`Framing`], [`Secret`], [`TransportError`], [`Address`],
+//! [`ProxyLink`].
 //!
 //! Peer bytes are hostile: a length never allocates, every refusal is a typed [`WireFault`].
 
@@ -22,6 +23,7 @@ mod item;
 mod kind;
 mod obfuscation;
 mod padding;
+mod proxy_link;
 mod reader;
 mod secret;
 mod sniffer;
@@ -32,7 +34,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Address, AddressError, AddressReason, Host, Scheme};
+pub use address::{
+    Address, AddressError, AddressReason, ApiPath, DataCenter, Host, Scheme, UnknownDataCenter,
+    WebAddress, WebFault,
+};
 #[cfg(feature = "codec")]
 pub use codec::{CodecError, WireCodec};
 pub use config::{Obfuscation, ServerWireConfig, WireConfig};
@@ -42,6 +47,7 @@ pub use item::{Inbound, Outbound};
 pub use kind::{Foreign, ObfuscationKind, Recognised, StreamKind};
 pub use obfuscation::OBFUSCATED_HEADER_LEN;
 pub use padding::{CLIENT_PADDING_MAX, SERVER_PADDING_MAX};
+pub use proxy_link::{PROXY_LINK_LEN_MAX, ProxyLink, ProxyLinkError};
 pub use secret::{SECRET_DOMAIN_LEN_MAX, Secret, SecretError, SecretKey};
 pub use sniffer::{SNIFF_LEN_MAX, Sniff, Sniffer};
 pub use transport_error::TransportError;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::encoding::{from_base64std, from_base64url, from_hex};
+use crate::encoding::{from_base64std, from_base64url, from_hex, to_base64url};
 
 /// The longest domain in a fake TLS secret, in bytes.
 pub const SECRET_DOMAIN_LEN_MAX: usize = 182;
@@ -73,6 +73,15 @@ impl Secret {
             (PADDED_MARK, _) => Err(SecretError::Len { len }),
             (FAKE_TLS_MARK, _) => Ok(Self::FakeTls { key, domain: parse_domain(domain)? }),
             (mark, _) => Err(SecretError::Mark { mark }),
+        }
+    }
+
+    /// As links write it: hex, and base64url for fake TLS, whose domain makes it long.
+    #[must_use]
+    pub fn link_text(&self) -> String {
+        match self {
+            Self::FakeTls { .. } => to_base64url(&self.to_bytes()),
+            Self::Padded(_) | Self::Plain(_) => self.to_string(),
         }
     }
 

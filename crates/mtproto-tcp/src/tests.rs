@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mtproto_crypto::SeededRandom;
 use mtproto_frame::{
-    Address, Framing, Host, Inbound, Outbound, Scheme, Secret, ServerWireConfig, WireConfig,
+    Address, Framing, Host, Inbound, Outbound, Secret, ServerWireConfig, WireConfig,
 };
 use mtproto_transport::{Dial, DialError, Link, LinkExt, conformance};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -140,7 +140,7 @@ async fn a_failed_dial_says_where_and_why() {
     assert!(error.to_string().starts_with(&format!("cannot connect to {address}: ")), "{error}");
 
     let host = Host::Name("no-such-name.invalid".to_owned());
-    let nowhere = Address { scheme: Scheme::Tcp, host, port: 1 };
+    let nowhere = Address { host, port: 1, ..address.clone() };
     let error = dial(&nowhere).await.unwrap_err();
     assert!(matches!(error, DialError::Resolve { .. } | DialError::Timeout { .. }), "{error}");
 }

@@ -65,7 +65,27 @@ proptest! {
     fn texts_are_survived(text in "\\PC{0,60}") {
         let _ = text.parse::<Secret>();
         let _ = text.parse::<Address>();
+        let _ = text.parse::<ProxyLink>();
         let _ = format!("tcp://{text}").parse::<Address>();
+        let _ = format!("https://{text}").parse::<Address>();
+        let _ = format!("tg://proxy?{text}").parse::<ProxyLink>();
         let _ = text.parse::<Framing>();
+    }
+    // req: S110
+    #[test]
+    fn what_was_written_is_read_as_it_was(
+        scheme in 0..5_usize, host in "[a-z][a-z0-9.-]{0,20}|[1-9][0-9]?(\\.[1-9][0-9]?){3}",
+        port: u16, cors: bool, test: bool,
+    ) {
+        let scheme =
+            [Scheme::Http, Scheme::Https, Scheme::Tcp, Scheme::Ws, Scheme::Wss][scheme];
+        let path = if scheme == Scheme::Tcp { ApiPath::default() } else { ApiPath { cors, test } };
+        let host: Host = match host.parse() {
+            Ok(ip) => Host::Ip(ip),
+            Err(_) => Host::Name(host),
+        };
+        let address = Address { scheme, host, port, path };
+        prop_assert_eq!(address.to_string().parse(), Ok(address.clone()));
+        prop_assert_eq!(address.http_form().parse(), Ok(address));
     }
 }
