@@ -20,6 +20,7 @@ pub mod conformance;
 mod connect;
 mod link;
 pub mod memory;
+mod rewound;
 mod stream;
 
 #[cfg(test)]
@@ -27,4 +28,5 @@ mod tests;
 
 pub use connect::{Connect, Connected, Dial, DialError, Listen, Stream};
 pub use link::{Carrier, Link, LinkError, LinkExt, Origin, Peer};
+pub use rewound::Rewound;
 pub use stream::{READ_LEN_MAX, READ_LEN_MIN, StreamLink, StreamState, UNSENT_MAX};
