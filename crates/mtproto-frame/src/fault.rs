@@ -114,8 +114,10 @@ pub enum Misuse {
     ClientOnly,
     /// The full framing has no tag, so it cannot be obfuscated.
     FullObfuscated,
-    /// The full framing has no quick acks.
+    /// The full framing and HTTP have no quick acks.
     NoQuickAcks,
+    /// Over HTTP a server sends nothing but the answer to a packet, and there is none that waits.
+    NoTurn,
     /// A server sends nothing before it knows what the client speaks.
     NotRecognised,
     /// The caller of [`begin`](crate::Wire::begin) appended another number of bytes than it said.
@@ -145,7 +147,10 @@ impl fmt::Display for Misuse {
             Self::FullObfuscated => {
                 f.write_str("the full framing cannot be obfuscated: choose another framing")
             }
-            Self::NoQuickAcks => f.write_str("the full framing has no quick acks"),
+            Self::NoQuickAcks => {
+                f.write_str("there are no quick acks in the full framing and HTTP")
+            }
+            Self::NoTurn => f.write_str("no packet waits for an answer"),
             Self::NotRecognised => f.write_str("nothing can be sent before the client is known"),
             Self::PayloadLen { declared, appended } => {
                 write!(f, "{appended} bytes were appended to a frame begun for {declared}")

@@ -66,25 +66,33 @@ pub(crate) fn parse_port(port: &str) -> Option<u16> {
     digits.then(|| port.parse().ok()).flatten()
 }
 
-/// `/api`, `w` and `s`, and then what is appended here and there: `_test`, `_premium`, a digit. An
-/// `s` makes HTTP a WebSocket.
-// req: S105, S108
+/// An `s` makes HTTP a WebSocket.
+// req: S105
 fn parse_path(scheme: Scheme, path: &str) -> Result<(Scheme, ApiPath), AddressReason> {
-    let rest = path.strip_suffix('/').unwrap_or(path);
-    let rest = rest.strip_prefix("/api").ok_or(AddressReason::ApiPath)?;
-    let (cors, rest) = strip(rest, "w");
-    let (websocket, rest) = strip(rest, "s");
-    let (test, rest) = strip(strip_digit(rest), "_test");
-    let (_, rest) = strip(rest, "_premium");
-    if !strip_digit(rest).is_empty() {
-        return Err(AddressReason::ApiPath);
-    }
+    let (path, websocket) = ApiPath::from_text(path).ok_or(AddressReason::ApiPath)?;
     let scheme = match scheme {
         Scheme::Http if websocket => Scheme::Ws,
         Scheme::Https if websocket => Scheme::Wss,
         scheme => scheme,
     };
-    Ok((scheme, ApiPath { cors, test }))
+    Ok((scheme, path))
+}
+
+impl ApiPath {
+    /// Reads `/api`, `w` and `s`, and then what is appended here and there: `_test`, `_premium`, a
+    /// digit. Also tells whether there is an `s`, for WebSocket. `None` if MTProto is not served at
+    /// such a path.
+    // req: S105, S108
+    #[must_use]
+    pub fn from_text(path: &str) -> Option<(Self, bool)> {
+        let rest = path.strip_suffix('/').unwrap_or(path);
+        let rest = rest.strip_prefix("/api")?;
+        let (cors, rest) = strip(rest, "w");
+        let (websocket, rest) = strip(rest, "s");
+        let (test, rest) = strip(strip_digit(rest), "_test");
+        let (_, rest) = strip(rest, "_premium");
+        strip_digit(rest).is_empty().then_some((Self { cors, test }, websocket))
+    }
 }
 
 fn strip<'a>(text: &'a str, part: &str) -> (bool, &'a str) {
