@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mtproto_auth::binding::BindError;
-use mtproto_frame::TransportError;
+use mtproto_frame::{Outbound, TransportError};
 use mtproto_pack::RpcError;
 use mtproto_session::{FirstSalt, KeyDestroyed, LinkId, SaltSchedule, Ticket};
 use mtproto_store::{Bound, KeyRecord, StoreError};
@@ -122,11 +122,15 @@ impl ServerEndpoint {
         self.leaving.extend(gone.into_iter().map(Leaving::DestroyedKey));
     }
 
-    /// Forgets a destroyed key and closes every link that used it.
+    /// Forgets a destroyed key. A link that used no other is told what the next use of the key
+    /// would be told, and closed; one that goes on with another key stays.
     // req: S66
     pub(super) fn end_key(&mut self, key: AuthKeyId) {
         for link in self.drop_key(key) {
-            self.close(link, CloseReason::KeyDestroyed);
+            if self.is_unused(link) {
+                self.send(link, Outbound::Error(TransportError::NotFound));
+                self.close(link, CloseReason::KeyDestroyed);
+            }
         }
         self.load_again(key);
     }
@@ -135,10 +139,15 @@ impl ServerEndpoint {
     // req: S113
     pub(super) fn expire_key(&mut self, key: AuthKeyId) {
         for link in self.drop_key(key) {
-            if self.links.get(&link).is_some_and(|link| link.sessions.is_empty()) {
+            if self.is_unused(link) {
                 self.close(link, CloseReason::KeyExpired);
             }
         }
+    }
+
+    /// Whether a link carries no session any more.
+    fn is_unused(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| link.sessions.is_empty())
     }
 
     /// Forgets a key with its sessions; returns the links that carried them.

@@ -34,6 +34,7 @@ fn logging_out_destroys_the_key_and_what_is_stored() {
         > DestroyAuthKey, MsgsAck
         state LoggingOut
         < sealed under a key that is unknown
+        < transport error -404: auth key not found
         close 1: closed by the application
         closed: logged out
     "#]]

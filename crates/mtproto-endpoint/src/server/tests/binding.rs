@@ -38,7 +38,13 @@ fn put_binding(
     message.id
 }
 
-fn bind(world: &mut World, link: LinkId, temporary: &mut Peer, permanent: &Peer) -> String {
+/// Binds `temporary`; how that ended.
+pub(super) fn bind(
+    world: &mut World,
+    link: LinkId,
+    temporary: &mut Peer,
+    permanent: &Peer,
+) -> String {
     let request = put_binding(world, link, temporary, permanent, |query| query.to_bytes());
     world.drain();
     answer_to(world, link, request)

@@ -41,7 +41,9 @@ fn a_destroyed_key_is_gone_for_everybody() {
             10ms < [1]   destroy_auth_key_ok s5 seqno=2
             10ms ! session closed
             10ms ! session closed
+            10ms < [1] error -404
             10ms ! [1] closed: its key was destroyed
+            10ms < [2] error -404
             10ms ! [2] closed: its key was destroyed
             10ms ! key destroyed
             10ms > [3] ping c2 seqno=3 ping_id=2

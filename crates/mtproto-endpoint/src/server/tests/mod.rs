@@ -1,6 +1,7 @@
 //! Conversations with the server endpoint, in virtual time.
 
 mod binding;
+mod destroyed;
 mod destroying;
 mod exchanges;
 mod keys;

@@ -45,6 +45,7 @@ pub(super) struct World {
     /// What each link has got.
     pub(super) links: BTreeMap<LinkId, Received>,
     pub(super) events: Vec<Event>,
+    config: ServerConfig,
     clock: ServerClock,
     start: Instant,
     deadline: Option<Instant>,
@@ -127,6 +128,7 @@ impl World {
             requests: Vec::new(),
             links: BTreeMap::new(),
             events: Vec::new(),
+            config,
             clock,
             start,
             deadline: None,
@@ -134,6 +136,15 @@ impl World {
             transcript: Transcript::default(),
             text: String::new(),
         }
+    }
+
+    /// The process ends and another takes its place: all that is left is what the store has.
+    pub(super) fn restart(&mut self) {
+        let own = Box::new(SeededRandom::new(self.random.u64()));
+        self.endpoint = ServerEndpoint::new(&self.config, self.clock, own, self.now);
+        self.jobs.clear();
+        self.asked.clear();
+        self.links.clear();
     }
 
     /// A client with a permanent key that the store has.
