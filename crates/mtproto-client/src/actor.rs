@@ -296,8 +296,9 @@ impl Actor {
             Ok(Done::Computed(done)) => self.endpoint.computed(done, now),
             Ok(Done::Dialed(id, Ok(link))) => {
                 info!(link = id.0, peer = %link.peer(), "link opened");
+                let takes_turns = link.takes_turns();
                 self.links.insert(id, link);
-                self.endpoint.link_opened(id, now);
+                self.endpoint.link_opened(id, takes_turns, now);
             }
             Ok(Done::Dialed(id, Err(error))) => {
                 info!(link = id.0, %error, "dial failed");

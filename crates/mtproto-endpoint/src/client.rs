@@ -230,15 +230,16 @@ impl ClientEndpoint {
         self.finish(Closed::ByCaller);
     }
 
-    /// The link that [`Output::Dial`] wanted is open.
-    pub fn link_opened(&mut self, link: LinkId, now: Instant) {
+    /// The link that [`Output::Dial`] wanted is open. One that `takes_turns`, as over HTTP, brings as
+    /// many items as packets were sent over it: a packet without a byte is one that says nothing.
+    pub fn link_opened(&mut self, link: LinkId, takes_turns: bool, now: Instant) {
         self.now = now;
-        if !self.links.opened(link, now) {
+        if !self.links.opened(link, takes_turns, now) {
             self.outputs.push_back(Output::Close { link, reason: LinkEnd::Closed });
             return;
         }
         if let Some(channel) = self.phase.channel() {
-            channel.link_attached(link, now);
+            channel.link_attached(link, takes_turns, now);
         }
     }
 

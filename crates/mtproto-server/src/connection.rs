@@ -200,7 +200,8 @@ impl<L: Link> Connection<L> {
         while self.life.received.len() < BATCH_MAX && self.life.outgoing.is_empty() {
             match self.link.poll_recv(cx) {
                 Poll::Ready(Ok(Inbound::Packet { payload, quick_ack })) => {
-                    self.life.received.push(Packet { payload, quick_ack });
+                    let is_turn = self.link.takes_turns();
+                    self.life.received.push(Packet { payload, quick_ack, is_turn });
                 }
                 // Only servers send these two; a client that does is ignored.
                 Poll::Ready(Ok(Inbound::QuickAck(_) | Inbound::Error(_))) => {}

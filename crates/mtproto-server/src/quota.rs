@@ -140,7 +140,7 @@ mod tests {
     fn plain(constructor: u32) -> Packet {
         let mut payload = BytesMut::zeroed(20);
         payload.extend_from_slice(&constructor.to_le_bytes());
-        Packet { payload, quick_ack: false }
+        Packet { payload, quick_ack: false, is_turn: false }
     }
 
     // req: S114

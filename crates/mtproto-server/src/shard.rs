@@ -45,6 +45,8 @@ const BATCH_MAX: usize = 256;
 pub(crate) struct Packet {
     pub(crate) payload: BytesMut,
     pub(crate) quick_ack: bool,
+    /// The link sends one item for it, and nothing else.
+    pub(crate) is_turn: bool,
 }
 
 impl Packet {
@@ -303,8 +305,12 @@ where
             }
             ToShard::ForgetKey(key) => self.endpoint.forget_key(key, now),
             ToShard::Packets(link, packets) => {
-                for Packet { payload, quick_ack } in packets {
-                    self.endpoint.handle_packet(link, payload, quick_ack, now);
+                for Packet { payload, quick_ack, is_turn } in packets {
+                    if is_turn {
+                        self.endpoint.handle_turn(link, payload, now);
+                    } else {
+                        self.endpoint.handle_packet(link, payload, quick_ack, now);
+                    }
                 }
             }
             ToShard::Push(session, object, done) => {

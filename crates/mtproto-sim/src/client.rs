@@ -194,7 +194,7 @@ impl Client {
             env.books.report.links += 1;
             env.note(|| format!("client {client} opens link {}", number.0));
             self.links.insert(link, number);
-            self.endpoint.link_opened(link, now);
+            self.endpoint.link_opened(link, false, now);
         } else {
             self.endpoint.dial_failed(link, now);
         }

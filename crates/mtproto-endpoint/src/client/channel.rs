@@ -43,9 +43,9 @@ impl Channel {
     }
 
     /// A link is there.
-    pub(super) fn link_attached(&mut self, link: LinkId, now: Instant) {
+    pub(super) fn link_attached(&mut self, link: LinkId, takes_turns: bool, now: Instant) {
         self.attached = Some(now);
-        self.session.link_attached(link, now);
+        self.session.link_attached(link, takes_turns, now);
     }
 
     /// When the newest link came.

@@ -154,7 +154,7 @@ impl ClientEndpoint {
         let mut channel =
             Channel::new(key, self.config.pings, self.clock, &mut *self.random, self.now);
         for link in self.links.open() {
-            channel.link_attached(link, self.now);
+            channel.link_attached(link, self.links.takes_turns(link), self.now);
         }
         channel
     }

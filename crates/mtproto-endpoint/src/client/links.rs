@@ -24,6 +24,8 @@ pub(super) struct Link {
     opened: Instant,
     /// Whether a packet came over it that only the server can have sealed.
     proven: bool,
+    /// Whether each packet sent over it brings exactly one item.
+    takes_turns: bool,
 }
 
 impl Link {
@@ -48,10 +50,10 @@ impl Links {
     }
 
     /// Records that a dialed link is open; false if nobody wants it any more.
-    pub(super) fn opened(&mut self, id: LinkId, now: Instant) -> bool {
+    pub(super) fn opened(&mut self, id: LinkId, takes_turns: bool, now: Instant) -> bool {
         let wanted = self.dialing.remove(&id);
         if wanted {
-            self.open.insert(id, Link { opened: now, proven: false });
+            self.open.insert(id, Link { opened: now, proven: false, takes_turns });
         }
         wanted
     }
@@ -81,6 +83,11 @@ impl Links {
     /// Whether the link is open.
     pub(super) fn is_open(&self, id: LinkId) -> bool {
         self.open.contains_key(&id)
+    }
+
+    /// Whether each packet sent over the link brings exactly one item.
+    pub(super) fn takes_turns(&self, id: LinkId) -> bool {
+        self.open.get(&id).is_some_and(|link| link.takes_turns)
     }
 
     /// Whether a link is open over which the server has spoken.

@@ -214,11 +214,23 @@ impl ServerEndpoint {
         now: Instant,
     ) {
         self.now = now;
-        if self.received.len() < RECEIVED_MAX {
-            self.received.push(Packet { link, payload, quick_ack });
-        } else {
-            self.refuse(link, TransportError::Flood);
-        }
+        self.receive(Packet { link, payload, quick_ack, is_turn: false });
+    }
+
+    /// As [`ServerEndpoint::handle_packet`], of a packet that opens a turn, as over HTTP: one item
+    /// is sent for it, at once or when there is something to say, and nothing more before the link's
+    /// next packet.
+    // req: S84, S85
+    pub fn handle_turn(&mut self, link: LinkId, payload: BytesMut, now: Instant) {
+        self.now = now;
+        self.receive(Packet { link, payload, quick_ack: false, is_turn: true });
+    }
+
+    /// Answers every packet that is held open, with nothing if there is nothing to say: the server
+    /// is about to stop. One that waits for the answer to its own query goes on waiting.
+    // req: S90
+    pub fn release_turns(&mut self, now: Instant) {
+        self.now = now;
     }
 
     /// A step of an exchange is computed.
@@ -307,6 +319,14 @@ impl ServerEndpoint {
             loads: self.loads.len(),
             ..Usage::default()
         })
+    }
+
+    fn receive(&mut self, packet: Packet) {
+        if self.received.len() < RECEIVED_MAX {
+            self.received.push(packet);
+        } else {
+            self.refuse(packet.link, TransportError::Flood);
+        }
     }
 
     fn forget(&mut self, leaving: Leaving) {

@@ -17,6 +17,8 @@ pub(super) struct Packet {
     pub(super) link: LinkId,
     pub(super) payload: BytesMut,
     pub(super) quick_ack: bool,
+    /// It waits for exactly one answer.
+    pub(super) is_turn: bool,
 }
 
 /// A message on its way out, and the key that it goes out under even if the key is forgotten first.
@@ -84,6 +86,9 @@ impl ServerEndpoint {
             return self.refuse(link, TransportError::NotFound);
         }
         let name = SessionRef { key, session: SessionId(header.session_id) };
+        if packet.is_turn {
+            self.leave_others(link, name);
+        }
         if self.attach(name, link).is_err() {
             // The key is good: -404 would make the client throw it away.
             return self.refuse(link, TransportError::Flood);

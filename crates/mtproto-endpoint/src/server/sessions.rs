@@ -1,5 +1,6 @@
 //! Sessions: how they begin, what they say, how they end.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -58,6 +59,18 @@ impl ServerEndpoint {
             session.links.remove(&link);
             session.machine.link_detached(link, self.now);
             self.mark_ready(name);
+        }
+    }
+
+    /// A link that takes turns carries the session that it showed last, and no other.
+    // req: S84
+    pub(super) fn leave_others(&mut self, link: LinkId, name: SessionRef) {
+        let Some(state) = self.links.get_mut(&link) else { return };
+        let carried = std::mem::take(&mut state.sessions);
+        let (same, others) = carried.into_iter().partition(|carried| *carried == name);
+        state.sessions = same;
+        for other in VecDeque::into_iter(others) {
+            self.detach(other, link);
         }
     }
 

@@ -226,9 +226,12 @@ impl ClientSession {
         self.errands.destroy_auth_key = true;
     }
 
-    /// A link is open. Everything leaves by the newest.
-    pub fn link_attached(&mut self, link: LinkId, now: Instant) {
+    /// A link is open. Everything leaves by the newest. Over one that `takes_turns`, as over HTTP,
+    /// each packet brings one item of the server, which says nothing unless it has a packet open:
+    /// so one always is.
+    pub fn link_attached(&mut self, link: LinkId, takes_turns: bool, now: Instant) {
         self.now = now;
+        let _ = takes_turns;
         self.links.retain(|known| *known != link);
         if self.links.len() >= CLIENT_LINKS_MAX {
             let oldest = self.links.remove(0);

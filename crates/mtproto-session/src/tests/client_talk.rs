@@ -67,7 +67,7 @@ impl Talk {
 
     pub(super) fn attach(&mut self, link: LinkId) {
         self.note('+', link, "link open");
-        self.session.link_attached(link, self.now);
+        self.session.link_attached(link, false, self.now);
         self.drain();
     }
 

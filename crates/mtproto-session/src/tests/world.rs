@@ -128,7 +128,7 @@ impl World {
         let link = LinkId(self.links_opened);
         self.links.insert(link, Link { client: true, server: true, works: true });
         self.note('+', link, "link open");
-        self.client.link_attached(link, self.now);
+        self.client.link_attached(link, false, self.now);
     }
 
     /// Breaks the link opened first of those that work; each side notices in its own time.

@@ -243,7 +243,7 @@ fn what_a_closed_endpoint_hears_changes_nothing() {
     world.client.handle_packet(link, BytesMut::from(&[7; 100][..]), world.now);
     world.client.handle_transport_error(link, TransportError::NotFound, world.now);
     world.client.link_lost(link, world.now);
-    world.client.link_opened(LinkId(99), world.now);
+    world.client.link_opened(LinkId(99), false, world.now);
     world.run(SECOND);
     assert_eq!(world.client.state(), State::Closed(Closed::ByCaller));
     assert_eq!(world.dials.len(), 1);

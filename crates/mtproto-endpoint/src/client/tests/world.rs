@@ -325,7 +325,7 @@ impl World {
             Act::Opened(link) => {
                 self.links.insert(link);
                 self.server.link_opened(link, now);
-                self.client.link_opened(link, client_now);
+                self.client.link_opened(link, false, client_now);
             }
             Act::DialFailed(link) => self.client.dial_failed(link, client_now),
             Act::ToServer(link, payload, quick_ack) if self.links.contains(&link) => {
