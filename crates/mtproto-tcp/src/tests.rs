@@ -1,5 +1,7 @@
 //! Real sockets on the loopback interface.
 
+mod proxies;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::{TcpDial, TcpLink, TcpListen, attach, detach};
+use crate::{TcpConnect, TcpDial, TcpLink, TcpListen, attach, detach};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -28,8 +30,13 @@ fn listen(config: ServerWireConfig) -> (TcpListen, Address) {
 async fn linked() -> (TcpLink, TcpLink) {
     let (mut listen, address) = listen(ServerWireConfig::open());
     let dial = TcpDial::new(address, WireConfig::obfuscated(Framing::Padded));
-    let (client, server) = tokio::join!(dial.connect(), listen.accept_link());
+    let (client, server) = tokio::join!(dial.dial_link(), listen.accept_link());
     (client.unwrap(), server.unwrap())
+}
+
+fn dial_within(limit: Duration, address: &Address) -> TcpDial {
+    TcpDial::new(address.clone(), WireConfig::plain(Framing::Full))
+        .connect(Arc::new(TcpConnect::new().limit(limit)))
 }
 
 fn payload(blocks: usize) -> Bytes {
@@ -123,7 +130,7 @@ async fn a_name_is_resolved() {
     let (mut listen, address) = listen(ServerWireConfig::open());
     let address = Address { host: Host::Name("localhost".to_owned()), ..address };
     let dial = TcpDial::new(address, WireConfig::plain(Framing::Full));
-    let (client, server) = tokio::join!(dial.connect(), listen.accept_link());
+    let (client, server) = tokio::join!(dial.dial_link(), listen.accept_link());
     pass(&mut client.unwrap(), &mut server.unwrap(), 3).await;
 }
 
@@ -132,8 +139,8 @@ async fn a_failed_dial_says_where_and_why() {
     let (listen, address) = listen(ServerWireConfig::open());
     drop(listen);
     let dial = |address: &Address| {
-        let dial = TcpDial::new(address.clone(), WireConfig::plain(Framing::Full));
-        async move { dial.connect_limit(Duration::from_secs(5)).dial().await.map(|_| ()) }
+        let dial = dial_within(Duration::from_secs(5), address);
+        async move { dial.dial().await.map(|_| ()) }
     };
     let error = dial(&address).await.unwrap_err();
     assert!(matches!(error, DialError::Connect { .. }));
@@ -157,8 +164,8 @@ async fn a_dial_gives_up_in_time() {
     let connect = || std::net::TcpStream::connect_timeout(&address, patience);
     let waiting: Vec<_> = std::iter::from_fn(|| connect().ok()).collect();
 
-    let dial = TcpDial::new(Address::tcp(address), WireConfig::plain(Framing::Full));
-    let error = dial.connect_limit(patience).connect().await.map(|_| ()).unwrap_err();
+    let dial = dial_within(patience, &Address::tcp(address));
+    let error = dial.dial().await.map(|_| ()).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("cannot connect to tcp://{address}: no answer within 100ms")
@@ -194,7 +201,7 @@ async fn a_refused_port_says_which_and_why() {
 async fn a_port_comes_back_while_old_connections_linger() {
     let (mut listener, address) = listen(ServerWireConfig::open());
     let dial = TcpDial::new(address.clone(), WireConfig::plain(Framing::Abridged));
-    let (client, server) = tokio::join!(dial.connect(), listener.accept_link());
+    let (client, server) = tokio::join!(dial.dial_link(), listener.accept_link());
     let (mut client, mut server) = (client.unwrap(), server.unwrap());
     // The server closes first, so its end lingers.
     server.close().await.unwrap();
@@ -271,7 +278,7 @@ async fn a_half_open_client_holds_nobody_up() {
     silent.write_all(b"\xee").await.unwrap();
     let mut first = listen.accept_link().await.unwrap();
     let dial = TcpDial::new(address, WireConfig::plain(Framing::Intermediate));
-    let (client, server) = tokio::join!(dial.connect(), listen.accept_link());
+    let (client, server) = tokio::join!(dial.dial_link(), listen.accept_link());
     pass(&mut client.unwrap(), &mut server.unwrap(), 3).await;
     assert!(timeout(Duration::from_millis(20), first.recv()).await.is_err());
 }
