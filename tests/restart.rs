@@ -7,13 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mtproto_kit::auth::KeyKind;
 use mtproto_kit::client::{Client, ClientBuilder, Event, Events, State};
-use mtproto_kit::frame::{Address, Framing};
+use mtproto_kit::frame::{Address, Framing, TransportError, WireConfig};
 use mtproto_kit::pack::{RpcError, object_id};
 use mtproto_kit::server::{Request, Server, handler_fn};
 use mtproto_kit::store::SessionFile;
 use mtproto_kit::store_redb::RedbKeyStore;
-use mtproto_tests::{PATIENCE, address, object, public_key, server_at};
+use mtproto_kit::tl::Encode;
+use mtproto_kit::tl::functions::{DestroyAuthKey, Ping};
+use mtproto_kit::tl::types::DestroyAuthKeyOk;
+use mtproto_tests::{
+    HandSession, PATIENCE, Peer, Received, address, object, public_key, server_at,
+};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -41,6 +47,11 @@ impl World {
         }
         sleep(Duration::from_millis(200)).await;
         self.server = Some(serve(self.address, self.dir.path()).await);
+    }
+
+    /// A connection to drive by hand.
+    async fn connect(&self) -> Peer {
+        Peer::connect(self.address, &WireConfig::plain(Framing::Intermediate), 1).await
     }
 
     fn client(&self) -> ClientBuilder {
@@ -147,6 +158,34 @@ async fn a_bound_temporary_key_survives_too() {
     assert_eq!(client.connect_info().key, info.key);
     client.shutdown().await;
     assert_eq!(keys_made(events).await, 2, "exchanges: a permanent key and a temporary one");
+}
+
+// req: S66
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destroyed_key_stays_destroyed() {
+    let mut world = World::start().await;
+    let mut peer = world.connect().await;
+    let permanent = peer.make_key(KeyKind::Permanent).await;
+    let temporary = peer.make_key(KeyKind::Temporary { expires_in: 3600 }).await;
+    let neighbour = peer.make_key(KeyKind::Permanent).await;
+    let [mut owner, mut bound, mut neighbour] = [(&permanent, 1), (&temporary, 2), (&neighbour, 3)]
+        .map(|(key, seed)| HandSession::new(key, seed));
+    let bind = bound.binding(&owner.key, temporary.server_time + 3000);
+    bound.send(&mut peer, &bind).await;
+    assert_eq!(bound.answer(&mut peer, bind.id).await, Ok(true.to_bytes()));
+    let destroy = owner.service(&DestroyAuthKey {});
+    let mut peer = world.connect().await;
+    owner.send(&mut peer, &destroy).await;
+    owner.expect_object::<DestroyAuthKeyOk>(&mut peer).await;
+
+    world.restart(Duration::from_secs(1)).await;
+    for session in [&mut owner, &mut bound] {
+        let mut peer = world.connect().await;
+        let ping = session.service(&Ping { ping_id: 1 });
+        session.send(&mut peer, &ping).await;
+        assert_eq!(peer.receive().await, Received::Error(TransportError::NotFound));
+    }
+    neighbour.settle(&mut world.connect().await).await;
 }
 
 /// How many key exchanges a client that has stopped has been through.

@@ -1,84 +1,23 @@
 //! Promise: a session outlives its connections. What is asked is carried out once and answered,
 //! what is pushed arrives, and a server that stops lets its clients finish.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use mtproto_kit::auth::{KeyKind, NewKey, binding};
-use mtproto_kit::frame::{Framing, TransportError, WireConfig};
-use mtproto_kit::pack::{Message, RpcError, gzip, object_id, write_container};
-use mtproto_kit::server::{Request, Server, handler_fn, method_invalid};
-use mtproto_kit::tl::functions::{DestroyAuthKey, GetFutureSalts, Ping, PingDelayDisconnect};
+use mtproto_kit::pack::{Message, gzip, object_id};
+use mtproto_kit::server::method_invalid;
+use mtproto_kit::tl::functions::{GetFutureSalts, Ping, PingDelayDisconnect};
 use mtproto_kit::tl::types::{
-    BadMsgNotification, BadServerSalt, DestroyAuthKeyOk, FutureSalts, MsgDetailedInfo, MsgsAck,
-    NewSessionCreated, Pong,
+    BadMsgNotification, BadServerSalt, FutureSalts, MsgDetailedInfo, MsgsAck, NewSessionCreated,
+    Pong,
 };
 use mtproto_kit::tl::wrappers::functions::InvokeWithLayer;
-use mtproto_kit::tl::wrappers::functions::help::GetConfig;
-use mtproto_kit::tl::{AuthKeyId, Decode, Encode, MsgId, Raw, Salt};
-use mtproto_tests::{HandSession, Peer, Received, address, answer_in, now, object, server};
+use mtproto_kit::tl::{Decode, Encode, MsgId, Raw, Salt};
+use mtproto_tests::{
+    COUNT, ECHO, HandSession, PANIC, PUSHED, Peer, Received, SLEEP_MS, World, answer_in, now,
+    object,
+};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-
-const ECHO: u32 = 0x0e2e_0010;
-const SLEEP_MS: u32 = 0x0e2e_0011;
-const PANIC: u32 = 0x0e2e_0012;
-const COUNT: u32 = 0x0e2e_0013;
-const BLOB: u32 = 0x0e2e_0014;
-const PUSHED: u32 = 0x0e2e_0015;
-
-/// A server with the handler of these tests, and how often it was asked to [`COUNT`].
-struct World {
-    server: Server,
-    address: SocketAddr,
-    counted: Arc<AtomicUsize>,
-}
-
-impl World {
-    async fn start() -> Self {
-        let counted = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&counted);
-        let handler = handler_fn(move |request| answer(request, Arc::clone(&count)));
-        let server = server().serve(handler).await.expect("a free port");
-        let address = address(&server);
-        Self { server, address, counted }
-    }
-
-    async fn connect(&self, seed: u64) -> Peer {
-        Peer::connect(self.address, &WireConfig::plain(Framing::Intermediate), seed).await
-    }
-
-    /// A connection with a new session of a new key.
-    async fn join(&self, seed: u64) -> (Peer, HandSession) {
-        let mut peer = self.connect(seed).await;
-        let key = peer.make_key(KeyKind::Permanent).await;
-        (peer, HandSession::new(&key, seed))
-    }
-
-    fn handle(&self, session: &HandSession) -> mtproto_kit::server::SessionHandle {
-        self.server.session(AuthKeyId(session.key.id()), session.id)
-    }
-}
-
-async fn answer(request: Request, counted: Arc<AtomicUsize>) -> Result<Bytes, RpcError> {
-    let argument = request.query.get(4..8).and_then(|word| word.first_chunk().copied());
-    let argument = u32::from_le_bytes(argument.unwrap_or_default());
-    match object_id(&request.query) {
-        ECHO => {}
-        SLEEP_MS => sleep(Duration::from_millis(argument.into())).await,
-        PANIC => panic!("the handler was told to"),
-        COUNT => drop(counted.fetch_add(1, Ordering::Relaxed)),
-        BLOB => {
-            let words = usize::try_from(argument).unwrap_or_default() / 4;
-            return Ok(object(BLOB, &vec![7; words]));
-        }
-        _ => return Err(method_invalid()),
-    }
-    Ok(request.query)
-}
 
 // req: S1, S2
 #[tokio::test]
@@ -103,7 +42,7 @@ async fn a_first_message_is_told_that_it_made_a_session() {
     assert_eq!(created.first_msg_id, query.id);
     assert_eq!(created.server_salt, session.salt);
 
-    let mut other = HandSession::new(&key_of(&session), 3);
+    let mut other = session.beside(3);
     let query = other.query(object(ECHO, &[1]));
     other.send(&mut peer, &query).await;
     let again: NewSessionCreated = other.expect_object(&mut peer).await;
@@ -152,7 +91,7 @@ async fn an_answer_nobody_acknowledged_comes_again_after_a_reconnect() {
 
     let mut peer = world.connect(8).await;
     assert!(!comes_before_settled(&mut session, &mut peer, query.id).await);
-    assert_eq!(world.counted.load(Ordering::Relaxed), 1);
+    assert_eq!(world.counted(), 1);
 }
 
 // req: S5, S94
@@ -167,7 +106,7 @@ async fn an_answer_nobody_acknowledged_comes_again_beside_a_connection_that_seem
     let ping = session.service(&Ping { ping_id: 1 });
     session.send(&mut new, &ping).await;
     session.answer(&mut new, query.id).await.expect("the same answer");
-    assert_eq!(world.counted.load(Ordering::Relaxed), 1);
+    assert_eq!(world.counted(), 1);
 }
 
 // req: S5, S94
@@ -197,7 +136,7 @@ async fn what_came_before_the_end_of_a_connection_counts() {
         session.send(&mut peer, &query).await;
         peer.finish().await;
         session.settle(&mut world.connect(35).await).await;
-        assert_eq!(world.counted.load(Ordering::Relaxed), number);
+        assert_eq!(world.counted(), number);
     }
 }
 
@@ -213,10 +152,10 @@ async fn a_query_that_comes_twice_is_carried_out_once_and_answered_twice() {
     }
     // In a container, and over another connection.
     let mut peer = world.connect(12).await;
-    let container = container(&mut session, std::slice::from_ref(&query));
+    let container = session.container(std::slice::from_ref(&query));
     session.send(&mut peer, &container).await;
     session.answer(&mut peer, query.id).await.expect("an answer");
-    assert_eq!(world.counted.load(Ordering::Relaxed), 1);
+    assert_eq!(world.counted(), 1);
 }
 
 // req: S19
@@ -288,11 +227,11 @@ async fn a_bad_salt_is_answered_with_the_right_one_which_then_works() {
     let notice: BadServerSalt = session.expect_object(&mut peer).await;
     assert_eq!((notice.bad_msg_id, notice.error_code), (query.id, 48));
     assert_eq!(notice.bad_msg_seqno, query.seqno);
-    assert_eq!(world.counted.load(Ordering::Relaxed), 0);
+    assert_eq!(world.counted(), 0);
     session.salt = notice.new_server_salt;
     session.send(&mut peer, &query).await;
     session.answer(&mut peer, query.id).await.expect("an answer");
-    assert_eq!(world.counted.load(Ordering::Relaxed), 1);
+    assert_eq!(world.counted(), 1);
 }
 
 // req: S14
@@ -309,7 +248,7 @@ async fn a_message_id_that_cannot_be_is_refused_with_its_code() {
         assert_eq!((notice.bad_msg_id, notice.error_code), (query.id, code));
     }
     session.settle(&mut peer).await;
-    assert_eq!(world.counted.load(Ordering::Relaxed), 0);
+    assert_eq!(world.counted(), 0);
 }
 
 // req: S21
@@ -341,7 +280,7 @@ async fn containers_and_gzip_go_both_ways() {
         session.query(packed),
         session.query(InvokeWithLayer { layer: 1, query: Raw(object(ECHO, &[3])) }.to_bytes()),
     ];
-    let container = container(&mut session, &queries);
+    let container = session.container(&queries);
     session.send(&mut peer, &container).await;
     let expected = [object(ECHO, &[1]), large, object(ECHO, &[3])];
     let mut answers = [None, None, None];
@@ -392,84 +331,6 @@ async fn a_ping_closes_its_connection_after_the_delay_it_asked_for() {
     assert!(elapsed > Duration::from_millis(900), "closed after {elapsed:?}");
     assert!(elapsed < Duration::from_secs(4), "closed after {elapsed:?}");
     session.settle(&mut other).await;
-}
-
-// req: S113
-#[tokio::test]
-async fn a_temporary_key_works_once_it_is_bound() {
-    let world = World::start().await;
-    let (mut peer, permanent) = world.join(24).await;
-    let temporary = peer.make_key(KeyKind::Temporary { expires_in: 3600 }).await;
-    let mut session = HandSession::new(&temporary, 25);
-
-    let empty = Err(RpcError::new(401, "AUTH_KEY_PERM_EMPTY"));
-    assert_eq!(session.call(&mut peer, object(COUNT, &[1])).await, empty);
-    // This much is allowed; that the application does not know it is another matter.
-    let allowed = session.call(&mut peer, GetConfig {}.to_bytes()).await;
-    assert_eq!(allowed, Err(method_invalid()));
-
-    let (query, bind) = binding_of(&mut session, &permanent, temporary.server_time + 3000);
-    session.send(&mut peer, &query).await;
-    assert_eq!(session.answer(&mut peer, query.id).await, Ok(true.to_bytes()));
-    assert_eq!(session.call(&mut peer, object(COUNT, &[1])).await, Ok(object(COUNT, &[1])));
-    assert_eq!(world.counted.load(Ordering::Relaxed), 1);
-
-    // The same words in another message prove nothing.
-    let stolen = session.call(&mut peer, bind).await;
-    assert_eq!(stolen, Err(RpcError::new(400, "ENCRYPTED_MESSAGE_INVALID")));
-
-    // The next temporary key takes its place.
-    let next = peer.make_key(KeyKind::Temporary { expires_in: 3600 }).await;
-    let mut renewed = HandSession::new(&next, 26);
-    let (query, _) = binding_of(&mut renewed, &permanent, next.server_time + 3000);
-    renewed.send(&mut peer, &query).await;
-    assert_eq!(renewed.answer(&mut peer, query.id).await, Ok(true.to_bytes()));
-    assert!(renewed.call(&mut peer, object(COUNT, &[2])).await.is_ok());
-    let mut last = Ok(Bytes::new());
-    for _ in 0..50 {
-        last = session.call(&mut peer, object(ECHO, &[3])).await;
-        if last.is_err() {
-            break;
-        }
-        // The other key's shard may still have to hear of it.
-        sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(last, empty);
-}
-
-// req: S113
-#[tokio::test]
-async fn a_temporary_key_that_has_expired_is_not_known() {
-    let world = World::start().await;
-    let mut peer = world.connect(27).await;
-    let temporary = peer.make_key(KeyKind::Temporary { expires_in: 2 }).await;
-    let mut session = HandSession::new(&temporary, 27);
-    session.settle(&mut peer).await;
-    sleep(Duration::from_millis(2500)).await;
-    while let Received::Packet(_) | Received::Error(_) = peer.receive().await {}
-    let mut peer = world.connect(27).await;
-    let ping = session.service(&Ping { ping_id: 1 });
-    session.send(&mut peer, &ping).await;
-    assert_eq!(peer.receive().await, Received::Error(TransportError::NotFound));
-}
-
-// req: S66
-#[tokio::test]
-async fn a_destroyed_key_is_gone_for_all_its_connections() {
-    let world = World::start().await;
-    let (mut peer, mut session) = world.join(28).await;
-    let key = key_of(&session);
-    let mut other_peer = world.connect(29).await;
-    let mut other = HandSession::new(&key, 29);
-    other.settle(&mut other_peer).await;
-    let destroy = session.service(&DestroyAuthKey {});
-    session.send(&mut peer, &destroy).await;
-    session.expect_object::<DestroyAuthKeyOk>(&mut peer).await;
-    while let Received::Packet(_) | Received::Error(_) = other_peer.receive().await {}
-    let mut peer = world.connect(30).await;
-    let ping = session.service(&Ping { ping_id: 1 });
-    session.send(&mut peer, &ping).await;
-    assert_eq!(peer.receive().await, Received::Error(TransportError::NotFound));
 }
 
 #[tokio::test]
@@ -557,31 +418,6 @@ async fn a_server_that_is_dropped_stops_at_once() {
     while let Received::Packet(_) = peer.receive().await {}
 }
 
-/// A container of messages that were numbered before it.
-fn container(session: &mut HandSession, messages: &[Message]) -> Message {
-    let mut body = Vec::new();
-    write_container(messages, &mut body);
-    session.service(&Raw(body.into()))
-}
-
-/// The query that binds a session's key to a permanent one, and its body.
-fn binding_of(
-    session: &mut HandSession,
-    permanent: &HandSession,
-    expires_at: u32,
-) -> (Message, Bytes) {
-    let mut query = session.query(Bytes::new());
-    let carrier = binding::Carrier {
-        key_id: AuthKeyId(session.key.id()),
-        session_id: session.id,
-        msg_id: query.id,
-    };
-    let mut random = mtproto_crypto::SeededRandom::new(1);
-    query.body = binding::build(&permanent.key, carrier, expires_at, &mut random).to_bytes();
-    let body = query.body.clone();
-    (query, body)
-}
-
 /// Whether the answer to `request` comes before the server has dealt with everything else.
 async fn comes_before_settled(session: &mut HandSession, peer: &mut Peer, request: MsgId) -> bool {
     let ping = session.service(&Ping { ping_id: 99 });
@@ -594,14 +430,4 @@ async fn comes_before_settled(session: &mut HandSession, peer: &mut Peer, reques
         })
         .await;
     came
-}
-
-/// The key of a session, for another session of it.
-fn key_of(session: &HandSession) -> NewKey {
-    NewKey {
-        key: session.key.clone(),
-        first_salt: session.salt,
-        server_time: 0,
-        kind: KeyKind::Permanent,
-    }
 }

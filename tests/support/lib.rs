@@ -8,8 +8,10 @@ pub mod malformed;
 mod mutator;
 mod peer;
 mod session;
+mod world;
 
 pub use app::{Clock, address, echo, now, object, public_key, server, server_at};
 pub use mutator::Mutator;
 pub use peer::{PATIENCE, Peer, Received, plain_packet};
 pub use session::{HandSession, Sealed, answer_in, layout, seal};
+pub use world::{BLOB, COUNT, ECHO, PANIC, PUSHED, SLEEP_MS, World};

@@ -2,14 +2,19 @@
 
 use bytes::{Bytes, BytesMut};
 use mtproto_crypto::{SecureRandom, SeededRandom};
-use mtproto_kit::auth::NewKey;
+use mtproto_kit::auth::binding::{self, Carrier};
+use mtproto_kit::auth::{KeyKind, NewKey};
 use mtproto_kit::crypto::envelope::{self, Filler, Header, OpenJob, PREFIX_LEN, Padding, SealJob};
 use mtproto_kit::crypto::{AuthKey, Direction};
-use mtproto_kit::pack::{Limits, Message, RpcAnswer, RpcError, RpcResult, flatten};
+use mtproto_kit::pack::{
+    Limits, Message, RpcAnswer, RpcError, RpcResult, flatten, write_container,
+};
 use mtproto_kit::session::{MsgIds, Seqnos};
 use mtproto_kit::tl::functions::Ping;
 use mtproto_kit::tl::types::{MsgsAck, Pong};
-use mtproto_kit::tl::{Author, Constructor, Decode, Encode, MsgId, Salt, Seqno, SessionId};
+use mtproto_kit::tl::{
+    AuthKeyId, Author, Constructor, Decode, Encode, MsgId, Raw, Salt, Seqno, SessionId,
+};
 
 use crate::{Clock, Peer, Received};
 
@@ -51,6 +56,14 @@ impl HandSession {
         }
     }
 
+    /// Another new session of the same key.
+    #[must_use]
+    pub fn beside(&self, seed: u64) -> Self {
+        let kind = KeyKind::Permanent;
+        let key = NewKey { key: self.key.clone(), first_salt: self.salt, server_time: 0, kind };
+        Self::new(&key, seed)
+    }
+
     /// Numbers a query.
     pub fn query(&mut self, body: impl Into<Bytes>) -> Message {
         let seqno = self.seqnos.content_related();
@@ -61,6 +74,24 @@ impl HandSession {
     pub fn service(&mut self, object: &impl Encode) -> Message {
         let seqno = self.seqnos.service();
         Message { id: self.next_id(), seqno, body: object.to_bytes() }
+    }
+
+    /// A container of messages that were numbered before it.
+    pub fn container(&mut self, messages: &[Message]) -> Message {
+        let mut body = Vec::new();
+        write_container(messages, &mut body);
+        self.service(&Raw(body.into()))
+    }
+
+    /// The query that binds this session's key to a permanent one until `expires_at`, in Unix
+    /// seconds.
+    pub fn binding(&mut self, permanent: &AuthKey, expires_at: u32) -> Message {
+        let mut query = self.query(Bytes::new());
+        let key_id = AuthKeyId(self.key.id());
+        let carrier = Carrier { key_id, session_id: self.id, msg_id: query.id };
+        let bind = binding::build(permanent, carrier, expires_at, &mut self.random);
+        query.body = bind.to_bytes();
+        query
     }
 
     /// The next message id.
