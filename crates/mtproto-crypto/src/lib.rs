@@ -7,7 +7,7 @@
 //! - [`envelope`]: sealing and opening of encrypted messages, in batches; [`envelope::v1`] for the
 //!   one message that still uses MTProto 1.0.
 //! - [`rsa`], [`dh`], [`pq`]: the arithmetic of a key exchange; [`AuthKey`] is what it makes.
-//! - [`IgeKey`], [`CtrStream`], [`hash`]: the primitives.
+//! - [`IgeKey`], [`CtrStream`], [`hash`]: the primitives; [`curve25519_public_key`] for disguises.
 
 #![cfg_attr(
     not(test),
@@ -18,6 +18,7 @@ mod auth_key;
 mod big;
 mod cpu;
 mod ctr;
+mod curve25519;
 pub mod dh;
 pub mod envelope;
 pub mod hash;
@@ -31,6 +32,7 @@ mod wipe;
 
 pub use auth_key::AuthKey;
 pub use ctr::CtrStream;
+pub use curve25519::curve25519_public_key;
 pub use ige::IgeKey;
 pub use kdf::{Direction, first_salt, new_nonce_hash, tmp_aes};
 #[cfg(feature = "os-random")]

@@ -38,8 +38,8 @@ impl WireConfig {
 /// How a client hides its stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Obfuscation {
-    /// A proxy's secret, if the server asks for one. A fake TLS secret is used for what it is
-    /// inside the TLS records, which are not this crate's.
+    /// A proxy's secret, if the server asks for one. One for fake TLS is used for what is inside
+    /// the records; [`fake_tls`](crate::fake_tls) has the records themselves.
     pub secret: Option<Secret>,
     /// For proxies: the DC, plus 10000 for test DCs, negative for media DCs.
     pub dc: i16,
@@ -48,7 +48,9 @@ pub struct Obfuscation {
 /// What a server answers to; shared by all its streams.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerWireConfig {
-    /// Secrets that open obfuscated streams. Those for fake TLS open none outside of it.
+    /// Secrets that open obfuscated streams. Those for fake TLS open none outside of it: a
+    /// [`Gate`](crate::fake_tls::Gate) finds their streams, and
+    /// [`Wire::inside_fake_tls`](crate::Wire::inside_fake_tls) reads them.
     pub secrets: Vec<Secret>,
     /// Whether framings without obfuscation are taken.
     pub allow_plain: bool,

@@ -17,6 +17,7 @@ mod address;
 mod codec;
 mod config;
 mod encoding;
+pub mod fake_tls;
 mod fault;
 mod framing;
 mod item;

@@ -39,9 +39,29 @@ enum Side {
     /// A server that has not seen enough.
     Unrecognised {
         config: Arc<ServerWireConfig>,
+        within: Within,
         seed: Box<PaddingSeed>,
     },
     Stream(Stream),
+}
+
+/// What a server's stream comes in.
+#[derive(Clone, Copy, Debug)]
+enum Within {
+    /// Records of fake TLS, opened with the secret of this number.
+    FakeTls { secret: usize },
+    /// Nothing, or what anybody may open.
+    Nothing,
+}
+
+impl Within {
+    /// Whether a stream may be obfuscated with the secret of this number.
+    fn allows(self, index: usize, secret: &Secret) -> bool {
+        match self {
+            Self::FakeTls { secret: opened } => index == opened,
+            Self::Nothing => !secret.is_fake_tls(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -90,8 +110,25 @@ impl Wire {
     /// the seed of paddings.
     #[must_use]
     pub fn server(config: Arc<ServerWireConfig>, random: &mut dyn SecureRandom) -> Self {
+        Self::serve(config, Within::Nothing, random)
+    }
+
+    /// A server's side of a stream in records of fake TLS: obfuscated with the secret that opened
+    /// them and nothing else. `secret` is its number in `config`, as
+    /// [`Accepted`](crate::fake_tls::Accepted) has it.
+    // req: S116
+    #[must_use]
+    pub fn inside_fake_tls(
+        config: Arc<ServerWireConfig>,
+        secret: usize,
+        random: &mut dyn SecureRandom,
+    ) -> Self {
+        Self::serve(config, Within::FakeTls { secret }, random)
+    }
+
+    fn serve(config: Arc<ServerWireConfig>, within: Within, random: &mut dyn SecureRandom) -> Self {
         let seed = Box::new(PaddingSeed::draw(random));
-        Self { side: Side::Unrecognised { config, seed }, fault: None }
+        Self { side: Side::Unrecognised { config, within, seed }, fault: None }
     }
 
     /// Takes the next packet, quick ack or error off the front of `input`, in which the bytes of
@@ -168,8 +205,8 @@ impl Wire {
     }
 
     fn advance(&mut self, input: &mut BytesMut) -> Result<Option<Inbound>, WireFault> {
-        if let Side::Unrecognised { config, seed } = &self.side {
-            match recognise(config, seed, input)? {
+        if let Side::Unrecognised { config, within, seed } = &self.side {
+            match recognise(config, *within, seed, input)? {
                 None => return Ok(None),
                 Some(stream) => self.side = Side::Stream(stream),
             }
@@ -272,10 +309,16 @@ impl Stream {
 // req: S117
 fn recognise(
     config: &ServerWireConfig,
+    within: Within,
     seed: &PaddingSeed,
     input: &mut BytesMut,
 ) -> Result<Option<Stream>, WireFault> {
-    let (kind, ciphers) = match Sniff::of(input) {
+    let sniff = match within {
+        // What other streams begin with is avoided by no client here.
+        Within::FakeTls { .. } => Sniff::Obfuscated,
+        Within::Nothing => Sniff::of(input),
+    };
+    let (kind, ciphers) = match sniff {
         Sniff::NeedMore => return Ok(None),
         Sniff::Http => return Err(WireFault::Foreign(Foreign::Http)),
         Sniff::Tls => return Err(WireFault::Foreign(Foreign::Tls)),
@@ -286,7 +329,7 @@ fn recognise(
         }
         Sniff::Obfuscated => {
             let Some(header) = input.first_chunk() else { return Ok(None) };
-            let (opened, secret) = open(config, header).ok_or(WireFault::Unrecognised)?;
+            let (opened, secret) = open(config, within, header).ok_or(WireFault::Unrecognised)?;
             input.advance(OBFUSCATED_HEADER_LEN);
             let obfuscation = Some(ObfuscationKind { secret, dc: opened.dc });
             (StreamKind { framing: opened.framing, obfuscation }, Some(Box::new(opened.ciphers)))
@@ -298,13 +341,17 @@ fn recognise(
 /// Tries every key that is allowed on a header. All are tried whatever the earlier ones gave, so
 /// that the time taken does not tell which one it was.
 // req: S116
-fn open(config: &ServerWireConfig, header: &Header) -> Option<(Opened, Option<usize>)> {
+fn open(
+    config: &ServerWireConfig,
+    within: Within,
+    header: &Header,
+) -> Option<(Opened, Option<usize>)> {
     let mut found = None;
-    if config.allow_secretless {
+    if config.allow_secretless && matches!(within, Within::Nothing) {
         found = open_as_server(header, None).map(|opened| (opened, None));
     }
     for (index, secret) in config.secrets.iter().enumerate() {
-        if secret.is_fake_tls() {
+        if !within.allows(index, secret) {
             continue;
         }
         let opened = open_as_server(header, Some(secret.key()))

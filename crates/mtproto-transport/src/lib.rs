@@ -18,6 +18,7 @@
 )]
 pub mod conformance;
 mod connect;
+mod fake_tls;
 mod link;
 pub mod memory;
 mod rewound;
@@ -27,6 +28,7 @@ mod stream;
 mod tests;
 
 pub use connect::{Connect, Connected, Dial, DialError, Listen, Stream};
+pub use fake_tls::{Admission, FAKE_TLS_WRITE_LEN_MAX, FakeTlsStream};
 pub use link::{Carrier, Link, LinkError, LinkExt, Origin, Peer};
 pub use rewound::Rewound;
 pub use stream::{READ_LEN_MAX, READ_LEN_MIN, StreamLink, StreamState, UNSENT_MAX};
