@@ -128,6 +128,8 @@ pub enum Misuse {
         /// What it appended.
         appended: usize,
     },
+    /// A WebSocket carries obfuscated streams only.
+    PlainWebSocket,
     /// A payload of no bytes, or longer than [`FRAME_LEN_MAX_CLIENT`](crate::FRAME_LEN_MAX_CLIENT),
     /// or not a multiple of four.
     PayloadRefused {
@@ -157,6 +159,9 @@ impl fmt::Display for Misuse {
             }
             Self::PayloadRefused { len } => {
                 write!(f, "a payload of {len} bytes cannot be framed")
+            }
+            Self::PlainWebSocket => {
+                f.write_str("a WebSocket has to carry an obfuscated stream: choose obfuscation")
             }
             Self::SecretNeedsPadded => {
                 f.write_str("a dd or ee secret needs the padded framing: choose padded")

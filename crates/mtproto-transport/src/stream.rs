@@ -111,6 +111,11 @@ impl<S> StreamLink<S> {
         &self.stream
     }
 
+    /// The stream below, for layers that take more than bytes. Reading and writing are the link's.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     /// What the stream is; `None` as long as a server cannot tell.
     pub fn recognised(&self) -> Option<Recognised> {
         self.state.wire.recognised()
