@@ -22,6 +22,19 @@ impl<S> Rewound<S> {
         Self { prefix, stream }
     }
 
+    /// What is still to be read before the stream.
+    pub fn prefix(&self) -> &Bytes {
+        &self.prefix
+    }
+
+    /// Gives `prefix` before all that is still to be read.
+    pub fn rewind(&mut self, prefix: Bytes) {
+        self.prefix = match self.prefix.is_empty() {
+            true => prefix,
+            false => [prefix, std::mem::take(&mut self.prefix)].concat().into(),
+        };
+    }
+
     /// What is left of the prefix, and the stream.
     #[must_use]
     pub fn into_parts(self) -> (Bytes, S) {
@@ -110,8 +123,10 @@ mod tests {
         let mut buffer = [0; 3];
         rewound.read_exact(&mut buffer).await.unwrap();
         rewound.write_all(b"answer").await.unwrap();
+        assert_eq!(rewound.prefix(), &b"fix"[..]);
+        rewound.rewind(Bytes::from_static(b"af"));
         let (left, stream) = rewound.into_parts();
-        assert_eq!(left, b"fix"[..]);
+        assert_eq!(left, b"affix"[..]);
         drop(stream);
         let mut answer = Vec::new();
         near.read_to_end(&mut answer).await.unwrap();
