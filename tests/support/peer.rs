@@ -53,6 +53,15 @@ impl Peer {
         Self { stream, wire, input: BytesMut::new(), random }
     }
 
+    /// Its own address, as the server sees it.
+    ///
+    /// # Panics
+    /// If it is not connected.
+    #[must_use]
+    pub fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().expect("a socket that is connected")
+    }
+
     /// The bytes that a packet becomes on this stream, as the next ones that go out.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use mtproto_crypto::OsRandom;
 use mtproto_frame::ServerWireConfig;
 use mtproto_session::LinkId;
 use mtproto_tcp::{TcpLink, TcpListen};
-use mtproto_transport::{Origin, StreamLink};
+use mtproto_transport::{Link, Origin, StreamLink};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tracing::{debug, error, warn};
@@ -64,8 +64,9 @@ impl Acceptor {
     ) -> io::Result<Detached> {
         let (origin, wire) = (Origin::tcp(peer), Arc::clone(&self.wire));
         let link = StreamLink::server(stream, origin, wire, &mut OsRandom::new());
+        let peer = link.peer();
         let link = mtproto_tcp::detach(link)?;
-        let life = Life::new(id, place, self.shards.clone(), self.patience.clone());
+        let life = Life::new(id, peer, place, self.shards.clone(), self.patience.clone());
         Ok(Connection { link, life })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mtproto_frame::{Inbound, Outbound, TransportError};
 use mtproto_session::LinkId;
-use mtproto_transport::{Link, LinkError, UNSENT_MAX};
+use mtproto_transport::{Link, LinkError, Peer, UNSENT_MAX};
 use tokio::time::Sleep;
 use tracing::{Instrument, debug, info_span, trace};
 
@@ -78,11 +78,17 @@ enum Stage {
 }
 
 impl Life {
-    pub(crate) fn new(id: LinkId, place: Place, shards: Shards, patience: Patience) -> Self {
+    pub(crate) fn new(
+        id: LinkId,
+        peer: Peer,
+        place: Place,
+        shards: Shards,
+        patience: Patience,
+    ) -> Self {
         Self {
             id,
             shards,
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::new(peer)),
             place,
             patience,
             outgoing: VecDeque::new(),
@@ -153,6 +159,10 @@ impl<L: Link> Connection<L> {
                     return Err(End::TurnedAway);
                 }
                 let before = self.life.stage;
+                if before == Stage::New {
+                    // Only now can be told how it frames its packets.
+                    self.life.outbox.describe(self.link.peer());
+                }
                 self.life.stage = self.life.received.iter().fold(before, Stage::after);
                 // An exchange has its time as a whole, however many packets it sends.
                 if self.life.stage == Stage::Keyed || self.life.stage != before {

@@ -26,6 +26,7 @@ mod accept;
 mod builder;
 mod clock;
 mod connection;
+mod listing;
 mod outbox;
 mod pool;
 mod quota;
@@ -34,6 +35,7 @@ mod service;
 mod shard;
 
 pub use builder::{Limits, ServeError, ServerBuilder};
+pub use listing::{SESSIONS_PAGE_MAX, SessionInfo, Sessions};
 pub use mtproto_pack::RpcError;
 pub use mtproto_session::Strictness;
 pub use server::{PushError, Server, SessionHandle};

@@ -1,17 +1,19 @@
-//! What a shard has for a connection. The two may live on different threads; the shard never waits.
+//! What a shard has for a connection, and knows of it. The two may live on different threads; the
+//! shard never waits.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use mtproto_frame::Outbound;
+use mtproto_transport::Peer;
 
 /// Bytes that may wait for one connection. A peer that reads so slowly loses its connection, not
 /// its messages: those stay in the session's queue until they are acknowledged.
 pub(crate) const OUTBOX_BYTES_MAX: usize = 8 << 20;
 
-#[derive(Default)]
 struct State {
+    peer: Peer,
     items: Vec<Outbound>,
     bytes: usize,
     phase: Phase,
@@ -31,12 +33,27 @@ pub(crate) enum Phase {
 }
 
 /// A bounded queue with one reader, the connection.
-#[derive(Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
 }
 
 impl Outbox {
+    /// An empty queue for the connection of `peer`.
+    pub(crate) fn new(peer: Peer) -> Self {
+        let (items, bytes, phase, waker) = (Vec::new(), 0, Phase::default(), None);
+        Self { state: Mutex::new(State { peer, items, bytes, phase, waker }) }
+    }
+
+    /// More has become known of the peer.
+    pub(crate) fn describe(&self, peer: Peer) {
+        self.lock().peer = peer;
+    }
+
+    /// Who reads it.
+    pub(crate) fn peer(&self) -> Peer {
+        self.lock().peer
+    }
+
     /// Queues `item`. Beyond the bound everything queued is thrown away and the connection closes.
     pub(crate) fn push(&self, item: Outbound) {
         let mut state = self.lock();
@@ -103,6 +120,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
+    use mtproto_transport::Origin;
+
     use super::*;
 
     #[derive(Default)]
@@ -112,6 +131,10 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn outbox() -> Outbox {
+        Outbox::new(Peer { origin: Origin::MEMORY, recognised: None })
     }
 
     fn taken(outbox: &Outbox, cx: &mut Context<'_>) -> (usize, Phase) {
@@ -125,7 +148,7 @@ mod tests {
         let wakes = Arc::new(Count::default());
         let waker = Arc::clone(&wakes).into();
         let mut cx = Context::from_waker(&waker);
-        let outbox = Outbox::default();
+        let outbox = outbox();
         assert_eq!(taken(&outbox, &mut cx), (0, Phase::Open));
         outbox.push(Outbound::packet(vec![0; 4]));
         outbox.push(Outbound::packet(vec![0; 4]));
@@ -140,7 +163,7 @@ mod tests {
     #[test]
     fn a_peer_that_reads_nothing_loses_its_connection_at_the_bound() {
         let mut cx = Context::from_waker(Waker::noop());
-        let outbox = Outbox::default();
+        let outbox = outbox();
         let packet = Outbound::packet(vec![0; 1 << 20]);
         for _ in 0..OUTBOX_BYTES_MAX >> 20 {
             outbox.push(packet.clone());

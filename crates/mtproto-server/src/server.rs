@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::ServerBuilder;
 use crate::clock::now;
 use crate::shard::{Shards, ToShard};
+use crate::{ServerBuilder, Sessions};
 
 /// A running server. Dropping it stops it at once; [`Server::shutdown`] lets it finish.
 pub struct Server {
@@ -51,6 +51,12 @@ impl Server {
     #[must_use]
     pub fn session(&self, key: AuthKeyId, session: SessionId) -> SessionHandle {
         SessionHandle::new(SessionRef { key, session }, self.shards.clone())
+    }
+
+    /// Lists the sessions that clients have begun, page by page.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.shards.clone())
     }
 
     /// Drains and stops: takes no new connections, reads nothing more, answers what is being worked
@@ -124,6 +130,10 @@ pub struct SessionHandle {
 impl SessionHandle {
     pub(crate) fn new(name: SessionRef, shards: Shards) -> Self {
         Self { name, shards }
+    }
+
+    pub(crate) fn name(&self) -> SessionRef {
+        self.name
     }
 
     /// The auth key that its messages are encrypted with.

@@ -33,7 +33,7 @@ use tracing::{debug, error, info, trace, warn};
 use crate::clock::now;
 use crate::outbox::{Outbox, Phase};
 use crate::pool::HandshakePool;
-use crate::{PushError, Request, SessionHandle};
+use crate::{PushError, Request, SessionHandle, SessionInfo};
 
 /// Messages that wait for one shard. A connection that has more waits, and reads no further.
 pub(crate) const MAILBOX_MAX: usize = 1024;
@@ -92,6 +92,8 @@ pub(crate) enum ToShard {
     Drain(Instant, mpsc::Sender<Infallible>),
     /// Another shard has seen this key destroyed.
     ForgetKey(AuthKeyId),
+    /// Describe sessions: the first ones, or those that come after this one.
+    List(Option<SessionRef>, oneshot::Sender<Vec<SessionInfo>>),
     /// Packets, in the order received.
     Packets(LinkId, Vec<Packet>),
     /// Send an object to a session.
@@ -168,6 +170,14 @@ impl Shards {
         let message = ToShard::Push(session, object, done);
         self.send(self.index(session.key.0), message).await.map_err(|_| PushError::Stopped)?;
         outcome.await.unwrap_or(Err(PushError::Stopped))
+    }
+
+    /// A page of the sessions of one shard. One that has stopped has none.
+    pub(crate) async fn list(&self, shard: usize, after: Option<SessionRef>) -> Vec<SessionInfo> {
+        let (done, page) = oneshot::channel();
+        // Then nobody answers, which says the same.
+        let _ = self.send(shard, ToShard::List(after, done)).await;
+        page.await.unwrap_or_default()
     }
 
     pub(crate) async fn broadcast(&self, message: impl Fn() -> ToShard) {
@@ -304,6 +314,10 @@ where
                 self.links.values().for_each(|outbox| outbox.advance(Phase::Draining));
             }
             ToShard::ForgetKey(key) => self.endpoint.forget_key(key, now),
+            ToShard::List(after, done) => {
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(self.list(after));
+            }
             ToShard::Packets(link, packets) => {
                 for Packet { payload, quick_ack, is_turn } in packets {
                     if is_turn {
@@ -319,6 +333,16 @@ where
             }
             ToShard::UnbindKey(key) => self.endpoint.unbind_key(key),
         }
+    }
+
+    fn list(&self, after: Option<SessionRef>) -> Vec<SessionInfo> {
+        let peer = |link: &LinkId| self.links.get(link).map(|outbox| outbox.peer());
+        let page = self.endpoint.sessions(after).into_iter().map(|info| {
+            let session = SessionHandle::new(info.name, self.shards.clone());
+            let peers = info.links.iter().filter_map(peer).collect();
+            SessionInfo::new(session, peers, &info)
+        });
+        page.collect()
     }
 
     fn attach(&mut self, link: LinkId, outbox: Arc<Outbox>, now: Instant) {

@@ -1,10 +1,11 @@
 //! The auth keys that this shard has seen in use, their sessions, and what time does to both.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use mtproto_session::{LinkId, SaltSchedule, ServerSession};
-use mtproto_store::KeyRecord;
+use mtproto_store::{KeyKind, KeyRecord};
 use mtproto_tl::{AuthKeyId, SessionId};
 
 use super::timers::Timers;
@@ -24,6 +25,8 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) struct Keys {
     known: HashMap<AuthKeyId, Key>,
+    /// All sessions, in the order in which they are listed.
+    names: BTreeSet<SessionRef>,
     /// When temporary keys end.
     expiries: Timers<AuthKeyId>,
     /// When sessions want to be asked again.
@@ -34,7 +37,6 @@ pub(super) struct Keys {
     queues: Timers<SessionRef>,
     /// What all sessions have queued, in bytes.
     queued_bytes: usize,
-    session_count: usize,
     sessions_max: usize,
 }
 
@@ -58,10 +60,25 @@ pub(super) struct Session {
     pub(super) links: BTreeSet<LinkId>,
     /// It stands in the queue of those that may have something to say.
     pub(super) is_ready: bool,
+    /// When it was made.
+    pub(super) created: Instant,
+    /// When a packet of it came last.
+    pub(super) last_packet: Instant,
     timer: Option<Instant>,
     idle_until: Option<Instant>,
     queued_since: Option<Instant>,
     queued_bytes: usize,
+}
+
+impl Key {
+    /// The permanent key that it speaks for; none if it is temporary and not bound.
+    // req: S113
+    pub(super) fn identity(&self) -> Option<AuthKeyId> {
+        match self.record.kind {
+            KeyKind::Permanent => Some(self.record.id()),
+            KeyKind::Temporary { bound_to, .. } => bound_to,
+        }
+    }
 }
 
 impl Session {
@@ -77,12 +94,12 @@ impl Keys {
     pub(super) fn new(sessions_max: usize) -> Self {
         Self {
             known: HashMap::new(),
+            names: BTreeSet::new(),
             expiries: Timers::default(),
             timers: Timers::default(),
             idle: Timers::default(),
             queues: Timers::default(),
             queued_bytes: 0,
-            session_count: 0,
             sessions_max,
         }
     }
@@ -141,20 +158,22 @@ impl Keys {
             let (_, session) = idle.min().ok_or(NoRoom)?;
             return Ok(Some(SessionRef { key: id, session }));
         }
-        if self.session_count >= self.sessions_max {
+        if self.session_count() >= self.sessions_max {
             return self.idle.first().ok_or(NoRoom).map(Some);
         }
         Ok(None)
     }
 
     /// Adds a session that is not known, of a key that is.
-    pub(super) fn add_session(&mut self, name: SessionRef, machine: ServerSession) {
+    pub(super) fn add_session(&mut self, name: SessionRef, machine: ServerSession, now: Instant) {
         let Some(key) = self.known.get_mut(&name.key) else { return };
         let (links, is_ready) = (BTreeSet::new(), false);
         let session = Session {
             machine,
             links,
             is_ready,
+            created: now,
+            last_packet: now,
             timer: None,
             idle_until: None,
             queued_since: None,
@@ -162,7 +181,7 @@ impl Keys {
         };
         let replaced = key.sessions.insert(name.session, session);
         debug_assert!(replaced.is_none(), "a session is added once");
-        self.session_count += 1;
+        self.names.insert(name);
     }
 
     /// Forgets a session.
@@ -172,7 +191,7 @@ impl Keys {
         self.idle.set(name, &mut session.idle_until, None);
         self.queues.set(name, &mut session.queued_since, None);
         self.queued_bytes -= session.queued_bytes;
-        self.session_count -= 1;
+        self.names.remove(&name);
         Some(session)
     }
 
@@ -242,13 +261,25 @@ impl Keys {
     }
 
     pub(super) fn session_count(&self) -> usize {
-        self.session_count
+        self.names.len()
+    }
+
+    /// Sessions that come after `after` by name, with their keys, in that order.
+    pub(super) fn sessions_after(
+        &self,
+        after: Option<SessionRef>,
+    ) -> impl Iterator<Item = (SessionRef, &Key, &Session)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.names.range((from, Bound::Unbounded)).filter_map(|name| {
+            let key = self.get(name.key)?;
+            Some((*name, key, key.sessions.get(&name.session)?))
+        })
     }
 
     /// Adds what is held here.
     pub(super) fn usage(&self, mut usage: Usage) -> Usage {
         usage.keys += self.known.len();
-        usage.sessions += self.session_count;
+        usage.sessions += self.session_count();
         for session in self.known.values().flat_map(|key| key.sessions.values()) {
             usage.running_requests += session.machine.running_requests();
             usage.queued_messages += session.machine.queued_messages();
@@ -264,7 +295,7 @@ impl Keys {
     pub(super) fn assert_sound(&self) {
         let sessions = || self.known.values().flat_map(|key| key.sessions.values());
         let count_of = |noted: fn(&Session) -> bool| sessions().filter(|it| noted(it)).count();
-        assert_eq!(self.session_count, sessions().count(), "sessions");
+        assert_eq!(self.session_count(), sessions().count(), "sessions");
         assert_eq!(self.timers.len(), count_of(|it| it.timer.is_some()), "timers");
         assert_eq!(self.idle.len(), count_of(|it| it.idle_until.is_some()), "idle sessions");
         assert_eq!(self.queues.len(), count_of(|it| it.queued_bytes > 0), "queues");

@@ -5,6 +5,7 @@ mod exchanges;
 mod key_events;
 mod keys;
 mod links;
+mod listing;
 mod loads;
 mod output;
 mod packets;
@@ -37,6 +38,7 @@ pub use exchanges::{Computed, EXCHANGES_MAX, EXCHANGES_PER_LINK_MAX, ExchangeRef
 use keys::Keys;
 pub use keys::{SESSION_IDLE, SESSIONS_MAX, SESSIONS_PER_KEY_MAX};
 use links::Link;
+pub use listing::{SESSIONS_PAGE_MAX, SessionInfo};
 use loads::Loads;
 pub use loads::{LOADS_MAX, LOADS_PER_LINK_MAX, LoadRef, PACKETS_WAITING_MAX, WAITING_BYTES_MAX};
 pub use output::{CloseReason, Event, Output, Request, RequestRef, SessionRef};

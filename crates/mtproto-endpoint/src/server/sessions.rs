@@ -7,7 +7,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use mtproto_pack::{RpcError, object_id};
 use mtproto_session::{LinkId, ServerOutput, ServerSession};
-use mtproto_store::KeyKind;
 use mtproto_tl::Constructor;
 use mtproto_tl::wrappers::functions::help::{GetConfig, GetNearestDc};
 
@@ -18,7 +17,8 @@ use super::{CloseReason, Event, Leaving, Output, Request, RequestRef, ServerEndp
 pub const SESSIONS_PER_LINK_MAX: usize = 8;
 
 impl ServerEndpoint {
-    /// Makes sure that `link` carries the session. Nothing changes if there is no room.
+    /// Makes sure that `link`, over which a packet has come, carries the session. Nothing changes
+    /// if there is no room.
     pub(super) fn attach(&mut self, name: SessionRef, link: LinkId) -> Result<(), NoRoom> {
         if !self.keys.has_session(name) {
             if let Some(leaving) = self.keys.must_leave(name.key)? {
@@ -26,8 +26,9 @@ impl ServerEndpoint {
             }
             self.add_session(name);
         }
+        let Some(session) = self.keys.session_mut(name) else { return Ok(()) };
+        session.last_packet = self.now;
         if let Some(state) = self.links.get_mut(&link)
-            && let Some(session) = self.keys.session_mut(name)
             && session.links.insert(link)
         {
             state.sessions.push_back(name);
@@ -50,7 +51,7 @@ impl ServerEndpoint {
             self.clock,
             self.now,
         );
-        self.keys.add_session(name, machine);
+        self.keys.add_session(name, machine, self.now);
     }
 
     /// `link` does not carry the session any more.
@@ -120,10 +121,7 @@ impl ServerEndpoint {
     fn pass_on(&mut self, name: SessionRef, request: mtproto_session::Request) {
         let Some(key) = self.keys.get(name.key) else { return };
         let id = RequestRef { session: name, msg_id: request.id };
-        let identity = match key.record.kind {
-            KeyKind::Permanent => Some(name.key),
-            KeyKind::Temporary { bound_to, .. } => bound_to,
-        };
+        let identity = key.identity();
         if identity.is_none() && !is_allowed_unbound(&request.query) {
             let error = RpcError::new(401, "AUTH_KEY_PERM_EMPTY");
             return self.answer(id, Err(error), self.now);

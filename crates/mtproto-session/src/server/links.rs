@@ -50,6 +50,11 @@ impl Links {
         self.attached.iter().any(|attached| attached.link == link)
     }
 
+    /// Oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = LinkId> {
+        self.attached.iter().map(|attached| attached.link)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.attached.is_empty()
     }

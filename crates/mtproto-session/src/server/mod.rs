@@ -273,6 +273,11 @@ impl ServerSession {
         !self.links.is_empty()
     }
 
+    /// The links that are attached, oldest first. Answers go to the last.
+    pub fn links(&self) -> impl Iterator<Item = LinkId> {
+        self.links.iter()
+    }
+
     /// How many messages wait to be acknowledged.
     #[must_use]
     pub fn queued_messages(&self) -> usize {

@@ -5,6 +5,7 @@ mod destroyed;
 mod destroying;
 mod exchanges;
 mod keys;
+mod listing;
 mod mutation;
 mod peer;
 mod sessions;
