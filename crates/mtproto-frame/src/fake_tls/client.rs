@@ -14,9 +14,9 @@ use crate::SecretKey;
 /// A client that has said hello and waits for the answer.
 #[derive(Clone, Debug)]
 pub struct ClientHandshake {
-    key: SecretKey,
+    pub(super) key: SecretKey,
     /// The random bytes of our hello, which the answer is bound to.
-    random: Random,
+    pub(super) random: Random,
 }
 
 /// What has arrived of a server's answer.

@@ -97,6 +97,16 @@ impl Gate {
         }
     }
 
+    /// Whether the hello in `input` asks for the site of a secret: one who does and knows no secret
+    /// is a visitor of that site.
+    #[must_use]
+    pub fn is_for_site(&self, input: &[u8]) -> bool {
+        let Ok(Some(hello)) = ClientHello::read(input) else { return false };
+        hello.domain().is_some_and(|domain| {
+            self.secrets.iter().any(|entry| domain.eq_ignore_ascii_case(entry.domain.as_bytes()))
+        })
+    }
+
     fn accept(&self, input: &[u8], unix_time: u32) -> Result<Option<Accepted>, Refusal> {
         let Some(hello) = ClientHello::read(input)? else { return Ok(None) };
         let (entry, client_time) = self.find(&hello)?;

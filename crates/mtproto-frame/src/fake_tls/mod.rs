@@ -19,6 +19,8 @@ mod hello;
 mod proof;
 mod records;
 mod seen;
+#[cfg(test)]
+mod tests;
 
 pub use client::{Answer, ClientHandshake};
 pub use client_hello::HelloShape;
