@@ -29,6 +29,8 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use hyper::{Request, Response};
+
 pub use client::{CONNECTIONS_MAX, HttpClientLink};
 pub use config::{BODY_LIMIT, HEAD_LIMIT, HttpConfig, IDLE_LIMIT, Page, Pages, Upgrade};
 pub use dial::HttpDial;

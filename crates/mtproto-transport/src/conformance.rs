@@ -1,4 +1,7 @@
-//! What every transport promises, as tests that each of them runs.
+//! What every transport promises, as tests that each of them runs: [`run`] for those over a byte
+//! stream, [`turns`] for those that take turns.
+
+pub mod turns;
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

@@ -207,3 +207,6 @@ impl<S> fmt::Debug for FakeTlsStream<S> {
 fn invalid(fault: mtproto_frame::fake_tls::Fault) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, fault)
 }
+
+#[cfg(test)]
+mod tests;

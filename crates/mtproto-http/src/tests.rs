@@ -1,1 +1,0 @@
-//! Requests as clients write them, and links at both ends.
