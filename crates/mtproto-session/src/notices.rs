@@ -19,6 +19,7 @@ pub(crate) struct Notice {
     pub(crate) link: LinkId,
     pub(crate) body: Bytes,
     pub(crate) author: Author,
+    is_alone: bool,
 }
 
 /// Notices that wait for the next drain, oldest first.
@@ -31,10 +32,19 @@ pub(crate) struct Notices {
 impl Notices {
     /// Says something to `link`.
     pub(crate) fn add(&mut self, link: LinkId, author: Author, object: &impl Encode) {
-        let body = object.to_bytes();
-        if self.waiting.len() < NOTICES_MAX && self.bytes + body.len() <= NOTICES_BYTES_MAX {
-            self.bytes += body.len();
-            self.waiting.push_back(Notice { link, body, author });
+        self.push(Notice { link, body: object.to_bytes(), author, is_alone: false });
+    }
+
+    /// Says something to `link` in a packet of its own.
+    pub(crate) fn add_alone(&mut self, link: LinkId, author: Author, object: &impl Encode) {
+        self.push(Notice { link, body: object.to_bytes(), author, is_alone: true });
+    }
+
+    fn push(&mut self, notice: Notice) {
+        let len = notice.body.len();
+        if self.waiting.len() < NOTICES_MAX && self.bytes + len <= NOTICES_BYTES_MAX {
+            self.bytes += len;
+            self.waiting.push_back(notice);
         }
     }
 
@@ -43,18 +53,24 @@ impl Notices {
         self.waiting.front().map(|notice| notice.link)
     }
 
-    /// Takes the next notice if it is for `link` and satisfies `fits`.
+    /// Takes the next notice if it is for `link` and goes alone.
+    pub(crate) fn take_alone(&mut self, link: LinkId) -> Option<Notice> {
+        self.take_next_if(|next| next.link == link && next.is_alone)
+    }
+
+    /// Takes the next notice if it is for `link`, need not go alone and satisfies `fits`.
     pub(crate) fn take_next(
         &mut self,
         link: LinkId,
         fits: impl FnOnce(usize) -> bool,
     ) -> Option<Notice> {
-        let next = self.waiting.front()?;
-        if next.link != link || !fits(next.body.len()) {
-            return None;
-        }
-        self.bytes -= next.body.len();
-        self.waiting.pop_front()
+        self.take_next_if(|next| next.link == link && !next.is_alone && fits(next.body.len()))
+    }
+
+    fn take_next_if(&mut self, is_wanted: impl FnOnce(&Notice) -> bool) -> Option<Notice> {
+        let notice = self.waiting.pop_front_if(|next| is_wanted(next))?;
+        self.bytes -= notice.body.len();
+        Some(notice)
     }
 
     /// Drops what was for a link that is gone.

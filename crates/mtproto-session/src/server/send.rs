@@ -6,6 +6,7 @@ use mtproto_pack::{Message, RPC_ERROR_ID, RpcResult, object_id};
 use mtproto_tl::{Author, Encode, types};
 
 use super::{OUTBOX_MESSAGES_MAX, ServerSession};
+use crate::notices::Notice;
 use crate::packet::{Packet, STALE_AFTER};
 use crate::{LinkId, MsgState, Outgoing};
 
@@ -15,6 +16,22 @@ impl ServerSession {
         let link = self.next_link()?;
         let time = self.clock.now(self.now);
         let mut packet = Packet::default();
+        match self.notices.take_alone(link) {
+            Some(Notice { body, author, .. }) => {
+                packet.push_service(body, author, &mut self.ids, self.seqnos, time);
+            }
+            None => self.fill(link, &mut packet),
+        }
+        // req: L26
+        let seqno = self.seqnos.service();
+        let message = packet.finish(Author::ServerNotice, &mut self.ids, seqno, time)?;
+        let salt = self.salts.current(time);
+        Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack: false })
+    }
+
+    /// Adds what may share a packet.
+    fn fill(&mut self, link: LinkId, packet: &mut Packet) {
+        let time = self.clock.now(self.now);
         while let Some((message, sent_before)) =
             self.outbox.send_next(link, |next| packet.has_room(next.body.len()))
         {
@@ -33,13 +50,8 @@ impl ServerSession {
         while let Some(notice) = self.notices.take_next(link, |len| packet.has_room(len)) {
             packet.push_service(notice.body, notice.author, &mut self.ids, self.seqnos, time);
         }
-        self.add_question(link, &mut packet);
-        self.add_acks(link, &mut packet);
-        // req: L26
-        let seqno = self.seqnos.service();
-        let message = packet.finish(Author::ServerNotice, &mut self.ids, seqno, time)?;
-        let salt = self.salts.current(time);
-        Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack: false })
+        self.add_question(link, packet);
+        self.add_acks(link, packet);
     }
 
     /// When there is something to do without any input.

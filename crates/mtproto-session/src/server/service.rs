@@ -78,7 +78,8 @@ impl ServerSession {
         }
     }
 
-    /// Tells the client that one message, or one packet, was refused.
+    /// Tells the client that one message, or one packet, was refused. It goes alone: a client whose
+    /// clock is wrong may take everything else for too old or too new, containers included.
     // req: S14, S15
     pub(super) fn refuse(&mut self, link: LinkId, refusal: Refusal) {
         let Refusal { id: bad_msg_id, seqno: bad_msg_seqno, reason } = refusal;
@@ -87,10 +88,10 @@ impl ServerSession {
             let new_server_salt = self.salts.current(self.clock.now(self.now));
             let notice =
                 types::BadServerSalt { bad_msg_id, bad_msg_seqno, error_code, new_server_salt };
-            self.reply(link, &notice);
+            self.notices.add_alone(link, Author::ServerReply, &notice);
         } else {
             let notice = types::BadMsgNotification { bad_msg_id, bad_msg_seqno, error_code };
-            self.reply(link, &notice);
+            self.notices.add_alone(link, Author::ServerReply, &notice);
         }
     }
 

@@ -125,6 +125,36 @@ fn telethon_gramjs_and_pyrogram_begin_with_salt_zero() {
     );
 }
 
+// req: S14
+#[test]
+fn telethon_reads_a_refusal_by_a_wrong_clock_only_if_it_stands_alone() {
+    check(
+        |talk| {
+            talk.send(1, &query(1));
+            let [mut call, mut acks] = [talk.message(3, &query(2)), talk.message(4, &acks(&[]))];
+            call.id.0 += 3600 << 32;
+            acks.id.0 += 3600 << 32;
+            let ping = talk.message(4, &ping(1));
+            talk.put(LINK, SALT, call);
+            talk.put(LINK, SALT, ping);
+            talk.put(LINK, SALT, acks);
+        },
+        &expect![[r#"
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      ! request c1
+            0ms      < msg_container s3 seqno=2
+            0ms      <   new_session_created s1 seqno=1 first=c1 salt=A
+            0ms      <   msgs_ack s2 seqno=2 c1
+            0ms      > 11111111 c2 seqno=3 bytes=8
+            0ms      > ping c3 seqno=4 ping_id=1
+            0ms      > msgs_ack c4 seqno=4
+            0ms      < bad_msg_notification s4 seqno=2 to=c2 code=17
+            0ms      < pong s5 seqno=2 to=c3 ping_id=1
+            0ms      < bad_msg_notification s6 seqno=2 to=c4 code=17
+        "#]],
+    );
+}
+
 // req: L17
 #[test]
 fn mtcute_mtproto_core_and_grammers_want_service_messages_outside_of_results() {

@@ -62,11 +62,9 @@ fn each_code_has_its_reason() {
             1000000ms > 11111111 c7 seqno=3 bytes=8
             1000000ms ! request c7
             1000000ms > 11111111 c8 seqno=1 bytes=8
-            1000000ms < msg_container s12 seqno=2
-            1000000ms <   bad_msg_notification s10 seqno=2 to=c8 code=32
-            1000000ms <   msgs_ack s11 seqno=2 c7
+            1000000ms < bad_msg_notification s10 seqno=2 to=c8 code=32
             1000000ms > 11111111 c9 seqno=7 bytes=8
-            1000000ms < bad_msg_notification s13 seqno=2 to=c9 code=33
+            1000000ms < bad_msg_notification s11 seqno=2 to=c9 code=33
         "#]],
     );
 }
