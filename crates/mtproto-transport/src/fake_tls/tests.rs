@@ -169,7 +169,8 @@ async fn everybody_else_goes_on_with_every_byte() {
     let known = *key().as_bytes();
     let late = NOW + HELLO_AHEAD_MAX + 1;
     let gate = gate();
-    let first = FakeTlsStream::accept(duplex(1 << 16).0, hello.as_slice().into(), &gate, NOW);
+    let (_client, server) = duplex(1 << 16);
+    let first = FakeTlsStream::accept(server, hello.as_slice().into(), &gate, NOW);
     assert!(matches!(first.await, Ok(Admission::Ours { secret: 0, .. })));
 
     for (sent, expected) in [
