@@ -1,6 +1,8 @@
 //! Requests as clients write them, and links at both ends.
 
 mod links;
+mod raw;
+mod requests;
 
 use std::io;
 use std::sync::Arc;
