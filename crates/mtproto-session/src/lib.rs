@@ -56,6 +56,6 @@ pub use salts::{
     FUTURE_SALTS_MAX, FirstSalt, SALT_PERIOD, SALTS_MAX, SaltSchedule, SaltSecret, Salts,
 };
 pub use server::{
-    Control, KeyDestroyed, Request, RpcReply, ServerCloseReason, ServerOutput, ServerSession,
-    ServerSessionConfig, Strictness, Ticket, Verdict,
+    Control, KeyDestroyed, Request, RpcReply, ServerOutput, ServerSession, ServerSessionConfig,
+    Strictness, Ticket, Verdict,
 };

@@ -1,6 +1,7 @@
 //! Links: what each carries, and how it ends.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use mtproto_frame::{Outbound, TransportError};
 use mtproto_session::LinkId;
@@ -15,13 +16,16 @@ pub(super) struct Link {
     pub(super) sessions: VecDeque<SessionRef>,
     /// Those that it began, oldest first.
     pub(super) exchanges: VecDeque<ExchangeRef>,
+    /// When it is closed, because one of its sessions wanted that last.
+    disconnect_at: Option<Instant>,
 }
 
 impl ServerEndpoint {
     /// A link is gone, or is about to be closed; `false` if it was before. Its sessions stay. The
     /// one place where a link ends.
     pub(super) fn drop_link(&mut self, link: LinkId) -> bool {
-        let Some(lost) = self.links.remove(&link) else { return false };
+        let Some(mut lost) = self.links.remove(&link) else { return false };
+        self.disconnects.set(link, &mut lost.disconnect_at, None);
         for session in lost.sessions {
             self.detach(session, link);
         }
@@ -31,6 +35,14 @@ impl ServerEndpoint {
     pub(super) fn close(&mut self, link: LinkId, reason: CloseReason) {
         if self.drop_link(link) {
             self.outputs.push_back(Output::Close { link, reason });
+        }
+    }
+
+    /// Closes a link when so much time has passed, unless it is told another one meanwhile.
+    // req: S29
+    pub(super) fn close_after(&mut self, link: LinkId, delay: Duration) {
+        if let Some(state) = self.links.get_mut(&link) {
+            self.disconnects.set(link, &mut state.disconnect_at, Some(self.now + delay));
         }
     }
 
@@ -46,5 +58,14 @@ impl ServerEndpoint {
         if self.links.contains_key(&link) {
             self.outputs.push_back(Output::Send { link, item });
         }
+    }
+}
+
+#[cfg(test)]
+impl ServerEndpoint {
+    /// Checks that the moments at which links are closed are noted alike on both sides.
+    pub(super) fn assert_links_sound(&self) {
+        let closing = self.links.values().filter(|link| link.disconnect_at.is_some()).count();
+        assert_eq!(self.disconnects.len(), closing, "links that are to be closed");
     }
 }

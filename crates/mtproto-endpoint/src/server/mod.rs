@@ -45,6 +45,7 @@ pub use output::{CloseReason, Event, Output, Request, RequestRef, SessionRef};
 use packets::{Packet, Unsealed};
 pub use sessions::SESSIONS_PER_LINK_MAX;
 pub use store::{BindingRequest, StoreAction, StoreOutcome, StoreRequest};
+use timers::Timers;
 pub use usage::Usage;
 
 /// Packets taken in between two drains. A further one costs its link -429.
@@ -84,6 +85,8 @@ pub struct ServerEndpoint {
     now: Instant,
     plain_ids: MsgIds,
     links: HashMap<LinkId, Link>,
+    /// When links are closed because that was asked for.
+    disconnects: Timers<LinkId>,
     exchanges: Exchanges,
     loads: Loads,
     keys: Keys,
@@ -131,6 +134,7 @@ impl ServerEndpoint {
             now,
             plain_ids: MsgIds::default(),
             links: HashMap::new(),
+            disconnects: Timers::default(),
             exchanges: Exchanges::new(EXCHANGES_MAX),
             loads: Loads::default(),
             keys: Keys::new(SESSIONS_MAX),
@@ -270,6 +274,10 @@ impl ServerEndpoint {
         self.now = now;
         let stranded = self.exchanges.expire(now);
         self.refuse_all(stranded, TransportError::NotFound);
+        // req: S29
+        while let Some(link) = self.disconnects.due(now) {
+            self.close(link, CloseReason::PingDelay);
+        }
         while let Some(key) = self.keys.expired(now) {
             self.expire_key(key);
         }
@@ -300,8 +308,7 @@ impl ServerEndpoint {
             } else if let Some(leaving) = self.leaving.pop_front() {
                 self.forget(leaving);
             } else {
-                let deadlines = [self.keys.deadline(), self.exchanges.deadline()];
-                return Output::Wait(deadlines.into_iter().flatten().min());
+                return Output::Wait(self.deadline());
             }
         }
     }
@@ -329,6 +336,12 @@ impl ServerEndpoint {
         } else {
             self.refuse(packet.link, TransportError::Flood);
         }
+    }
+
+    /// When time does something next.
+    fn deadline(&self) -> Option<Instant> {
+        let moments = [self.keys.deadline(), self.exchanges.deadline(), self.disconnects.next()];
+        moments.into_iter().flatten().min()
     }
 
     fn forget(&mut self, leaving: Leaving) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use mtproto_frame::{Outbound, TransportError};
-use mtproto_session::{LinkId, ServerCloseReason};
+use mtproto_session::LinkId;
 use mtproto_tl::{AuthKeyId, MsgId, SessionId};
 
 use super::{Job, StoreRequest};
@@ -77,10 +77,10 @@ pub enum CloseReason {
     KeyDestroyed,
     /// The temporary key it used, and no other, has expired.
     KeyExpired,
+    /// The delay of its last `ping_delay_disconnect` has passed.
+    PingDelay,
     /// The peer broke a rule that costs it the link, and has been told this.
     Refused(TransportError),
-    /// A session of the link wants it closed.
-    Session(ServerCloseReason),
 }
 
 /// Something worth knowing.
@@ -109,8 +109,8 @@ impl fmt::Display for CloseReason {
         match self {
             Self::KeyDestroyed => f.write_str("its key was destroyed"),
             Self::KeyExpired => f.write_str("its key has expired"),
+            Self::PingDelay => f.write_str("its last ping was long ago"),
             Self::Refused(error) => write!(f, "refused with {error}"),
-            Self::Session(reason) => write!(f, "its session wants it closed: {reason:?}"),
         }
     }
 }

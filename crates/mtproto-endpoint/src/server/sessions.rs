@@ -11,7 +11,7 @@ use mtproto_tl::Constructor;
 use mtproto_tl::wrappers::functions::help::{GetConfig, GetNearestDc};
 
 use super::keys::{NoRoom, Session};
-use super::{CloseReason, Event, Leaving, Output, Request, RequestRef, ServerEndpoint, SessionRef};
+use super::{Event, Leaving, Output, Request, RequestRef, ServerEndpoint, SessionRef};
 
 /// Sessions that a link may carry at the same time. A further one takes the place of the first.
 pub const SESSIONS_PER_LINK_MAX: usize = 8;
@@ -97,7 +97,7 @@ impl ServerEndpoint {
             ServerOutput::Send(outgoing) => self.compose(name.key, outgoing),
             ServerOutput::Request(request) => self.pass_on(name, request),
             ServerOutput::Control(control) => self.control(name, control),
-            ServerOutput::Close { link, reason } => self.close(link, CloseReason::Session(reason)),
+            ServerOutput::CloseAfter { link, delay } => self.close_after(link, delay),
         }
     }
 

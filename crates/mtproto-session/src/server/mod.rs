@@ -32,20 +32,19 @@ use crate::{
 };
 use checks::{Accepted, Received, Refusal};
 pub use checks::{MSG_ID_FUTURE_MAX, MSG_ID_PAST_MAX};
+pub use links::LINKS_MAX;
 use links::Links;
-pub use links::{DISCONNECT_DELAY_MAX, LINKS_MAX};
 use order::Order;
 pub use order::{AFTER_WAIT_MAX, FAILED_MAX, HELD_BYTES_MAX, HELD_MAX};
 use outbox::Outbox;
 pub use outbox::{
     OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, SENDS_MAX, WHOLE_SENDS_MAX,
 };
-pub use output::{
-    Control, KeyDestroyed, Request, RpcReply, ServerCloseReason, ServerOutput, Ticket, Verdict,
-};
+pub use output::{Control, KeyDestroyed, Request, RpcReply, ServerOutput, Ticket, Verdict};
 use questions::Questions;
 use rpc::Requests;
 pub use rpc::{DETAILED_LEN_MIN, RUNNING_MAX};
+pub use service::DISCONNECT_DELAY_MAX;
 
 /// How many ids a server remembers per session: those of all that a client has in flight and of the
 /// containers and acknowledgements between them.
@@ -236,11 +235,6 @@ impl ServerSession {
             self.forget_answer(forgotten.answers);
         }
         self.end_overdue_waits();
-        // req: S29
-        while let Some(link) = self.links.take_overdue(now) {
-            let reason = ServerCloseReason::PingDelay;
-            self.outputs.push_back(ServerOutput::Close { link, reason });
-        }
     }
 
     /// What is to be done next. Call it until it says `Wait`.

@@ -1,6 +1,6 @@
 //! What a server session wants done, as plain data.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mtproto_pack::RpcError;
@@ -11,12 +11,14 @@ use crate::{LinkId, Outgoing};
 /// What the session wants next. `Wait` ends the drain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ServerOutput {
-    /// Close this link, then say `link_detached`.
-    Close {
+    /// Close this link when so much time has passed, then say `link_detached`. What any session of
+    /// the link asks later takes the place of this.
+    // req: S29
+    CloseAfter {
         /// The link.
         link: LinkId,
-        /// Why.
-        reason: ServerCloseReason,
+        /// How long it may stay.
+        delay: Duration,
     },
     /// Something only the caller can do. Requests and controls come before what is sent, so an
     /// answer given at once leaves in the same packet.
@@ -114,12 +116,4 @@ pub enum KeyDestroyed {
     None,
     /// It is gone.
     Ok,
-}
-
-/// Why a link is to be closed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ServerCloseReason {
-    /// The delay of its last `ping_delay_disconnect` has passed.
-    PingDelay,
 }

@@ -58,7 +58,7 @@ impl ServerSession {
     pub(super) fn deadline(&self) -> Option<Instant> {
         // Without a link there is nowhere to send an acknowledgement.
         let acks = self.links.newest().and(self.acks.deadline());
-        let others = [self.outbox.expiry(), self.links.deadline(), self.order.deadline()];
+        let others = [self.outbox.expiry(), self.order.deadline()];
         others.into_iter().chain([acks]).flatten().min()
     }
 

@@ -1,6 +1,6 @@
 //! What a server session does with each kind of message.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mtproto_tl::{Author, Encode, MsgId, SessionId, types};
@@ -10,6 +10,9 @@ use super::inbound::Inbound;
 use super::rpc::is_acknowledged_by_reply;
 use super::{Control, KeyDestroyed, ServerOutput, ServerSession, Ticket};
 use crate::{BadMsg, LinkId, MsgState};
+
+/// The longest delay that a `ping_delay_disconnect` can ask for.
+pub const DISCONNECT_DELAY_MAX: Duration = Duration::from_secs(3600);
 
 impl ServerSession {
     /// Tells the client what became of the session that it wanted destroyed.
@@ -65,8 +68,11 @@ impl ServerSession {
             Inbound::Ping { ping_id, disconnect_delay } => {
                 // req: L33, S26, S27, S28
                 self.reply(link, &types::Pong { msg_id: id, ping_id });
+                // req: S29
                 if let Some(seconds) = disconnect_delay {
-                    self.links.disconnect_after(link, seconds, self.now);
+                    let delay = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+                    let delay = delay.min(DISCONNECT_DELAY_MAX);
+                    self.outputs.push_back(ServerOutput::CloseAfter { link, delay });
                 }
             }
             Inbound::Query(body) => self.start(link, id, body),

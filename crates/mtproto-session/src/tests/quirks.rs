@@ -327,18 +327,14 @@ fn mtcute_asks_for_a_disconnect_within_seconds_time_and_again() {
             let ping = |ping_id| functions::PingDelayDisconnect { ping_id, disconnect_delay: 5 };
             talk.send(0, &ping(1));
             talk.hush();
-            for ping_id in 2..4 {
-                talk.wait(4 * SECOND);
-                talk.send(0, &ping(ping_id));
-            }
+            talk.wait(4 * SECOND);
+            talk.send(0, &ping(2));
             talk.wait(20 * SECOND);
         },
         &expect![[r#"
             4000ms   > ping_delay_disconnect c2 seqno=0 ping_id=2 delay=5
+            4000ms   ! close after 5s
             4000ms   < pong s4 seqno=2 to=c2 ping_id=2
-            8000ms   > ping_delay_disconnect c3 seqno=0 ping_id=3 delay=5
-            8000ms   < pong s5 seqno=2 to=c3 ping_id=3
-            13000ms  ! close PingDelay
         "#]],
     );
 }

@@ -1,5 +1,7 @@
 //! What a server keeps for a client: re-sending, duplicates, limits.
 
+use std::time::Duration;
+
 use expect_test::expect;
 use mtproto_tl::{Encode, MsgId, Raw, functions, types};
 
@@ -9,7 +11,7 @@ use crate::server::{
     DETAILED_LEN_MIN, DISCONNECT_DELAY_MAX, LINKS_MAX, NOTICES_BYTES_MAX, NOTICES_MAX,
     OUTBOX_AGE_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX, RUNNING_MAX, SENDS_MAX, WHOLE_SENDS_MAX,
 };
-use crate::{IDS_MAX, LinkId, Misuse, RpcReply, Strictness};
+use crate::{IDS_MAX, LinkId, Misuse, RpcReply, ServerOutput, Strictness};
 
 const OTHER: LinkId = LinkId(2);
 
@@ -407,9 +409,13 @@ fn notices_are_bounded_in_bytes_too() {
 #[test]
 fn a_disconnect_comes_within_the_hour() {
     let mut talk = Talk::new(Strictness::Lenient);
-    talk.send(0, &functions::PingDelayDisconnect { ping_id: 1, disconnect_delay: i32::MAX });
-    acknowledge(&mut talk);
-    assert_eq!(talk.drain(), Some(talk.now + DISCONNECT_DELAY_MAX));
+    for (disconnect_delay, seconds) in [(i32::MAX, DISCONNECT_DELAY_MAX.as_secs()), (-1, 0)] {
+        let message =
+            talk.message(0, &functions::PingDelayDisconnect { ping_id: 1, disconnect_delay });
+        talk.put(LINK, SALT, message);
+        let delay = Duration::from_secs(seconds);
+        assert_eq!(talk.session.poll_output(), ServerOutput::CloseAfter { link: LINK, delay });
+    }
 }
 
 // req: L8, S16, S17

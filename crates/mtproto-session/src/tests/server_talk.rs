@@ -166,8 +166,8 @@ impl Talk {
     pub(super) fn drain(&mut self) -> Option<Instant> {
         loop {
             match self.session.poll_output() {
-                ServerOutput::Close { link, reason } => {
-                    self.note('!', link, &format!("close {reason:?}"));
+                ServerOutput::CloseAfter { link, delay } => {
+                    self.note('!', link, &format!("close after {}s", delay.as_secs()));
                 }
                 ServerOutput::Control(control) => {
                     let name = match &control {

@@ -53,12 +53,15 @@ struct Link {
     server: bool,
     /// Bytes still pass.
     works: bool,
+    /// When the server closes it.
+    closes_at: Option<Instant>,
 }
 
 enum Event {
     Answer(SessionId, MsgId, Raw),
     ClientSeesEnd(LinkId),
     Dial,
+    ServerMayClose(LinkId),
     ServerSeesEnd(LinkId),
     ToClient(Outgoing),
     ToServer(Outgoing),
@@ -126,7 +129,8 @@ impl World {
     pub(super) fn open_link(&mut self) {
         self.links_opened += 1;
         let link = LinkId(self.links_opened);
-        self.links.insert(link, Link { client: true, server: true, works: true });
+        let (client, server, works, closes_at) = (true, true, true, None);
+        self.links.insert(link, Link { client, server, works, closes_at });
         self.note('+', link, "link open");
         self.client.link_attached(link, false, self.now);
     }
@@ -201,6 +205,11 @@ impl World {
                     self.open_link();
                 }
             }
+            Event::ServerMayClose(link) => {
+                if self.links.get(&link).is_some_and(|it| it.closes_at == Some(self.now)) {
+                    self.break_link(link, LATENCY, Duration::ZERO);
+                }
+            }
             Event::ServerSeesEnd(link) => {
                 self.note('-', link, "link lost, says the server");
                 for server in self.servers.values_mut() {
@@ -267,8 +276,10 @@ impl World {
         loop {
             let server = self.servers.get_mut(&session_id)?;
             match server.poll_output() {
-                ServerOutput::Close { link, .. } => {
-                    self.break_link(link, LATENCY, Duration::ZERO);
+                ServerOutput::CloseAfter { link, delay } => {
+                    let closes_at = self.now + delay;
+                    self.links.entry(link).and_modify(|it| it.closes_at = Some(closes_at));
+                    self.schedule(delay, Event::ServerMayClose(link));
                 }
                 ServerOutput::Control(control) => self.control(session_id, &control),
                 ServerOutput::Request(request) => {

@@ -190,10 +190,40 @@ fn ping_delay_disconnect_closes_only_its_link() {
     world.wait(Duration::from_millis(4999));
     assert_eq!(world.link(link).closed, None);
     world.wait(Duration::from_millis(1));
-    assert!(matches!(world.link(link).closed, Some(CloseReason::Session(_))));
+    assert!(matches!(world.link(link).closed, Some(CloseReason::PingDelay)));
     assert_eq!(world.link(other).closed, None);
     world.push(peer.session_ref(), &query(3));
     assert!(world.link(other).has(&query(3)), "the session goes on");
+}
+
+// req: S29
+#[test]
+fn ping_delay_disconnect_of_any_session_resets_that_of_its_link() {
+    let mut world = World::new(7);
+    let (link, other, mut peer) = (world.open(1), world.open(2), world.peer());
+    let (mut second, mut neighbour) = (peer.in_session(2), world.peer());
+    let ping = |disconnect_delay| PingDelayDisconnect { ping_id: 1, disconnect_delay };
+    world.send(link, &mut peer, &ping(5));
+    for session in [&mut peer, &mut second, &mut neighbour] {
+        world.wait(Duration::from_secs(4));
+        world.send(link, session, &ping(5));
+        // One of the same session over another link changes nothing for this one.
+        world.send(other, session, &ping(1000));
+    }
+    world.wait(Duration::from_millis(4999));
+    assert_eq!(world.link(link).closed, None);
+    // The end of the session that asked does not take back what it asked.
+    world.endpoint.discard_session(neighbour.session_ref(), world.now);
+    world.wait(Duration::from_millis(1));
+    assert_eq!(world.link(link).closed, Some(CloseReason::PingDelay));
+    assert_eq!(world.link(other).closed, None);
+
+    // A later one may also come sooner, and ends with its link.
+    world.send(other, &mut peer, &ping(2));
+    world.wait(Duration::from_secs(1));
+    world.lose(other);
+    world.wait(Duration::from_secs(5));
+    assert_eq!(world.link(other).closed, None);
 }
 
 #[test]

@@ -413,6 +413,7 @@ impl World {
 fn assert_sound(endpoint: &ServerEndpoint) {
     endpoint.keys.assert_sound();
     endpoint.loads.assert_sound();
+    endpoint.assert_links_sound();
     let links = endpoint.links.iter();
     let carried = links.flat_map(|(id, link)| link.sessions.iter().map(|name| (*id, *name)));
     assert_eq!(carried.collect::<BTreeSet<_>>(), endpoint.keys.carried(), "links and sessions");
