@@ -193,13 +193,14 @@ pub(crate) fn put_frame(
 
 /// Masks or unmasks the next bytes of a payload, and turns `mask` to what comes after them.
 fn apply(mask: &mut [u8; 4], payload: &mut [u8]) {
-    let mut fours = payload.chunks_exact_mut(4);
-    for four in &mut fours {
-        four.iter_mut().zip(*mask).for_each(|(byte, key)| *byte ^= key);
+    let [a, b, c, d] = *mask;
+    let twice = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (words, rest) = payload.as_chunks_mut();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ twice).to_ne_bytes();
     }
-    let rest = fours.into_remainder();
-    rest.iter_mut().zip(*mask).for_each(|(byte, key)| *byte ^= key);
-    mask.rotate_left(rest.len());
+    rest.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+    mask.rotate_left(rest.len() % 4);
 }
 
 /// Why a WebSocket was closed.

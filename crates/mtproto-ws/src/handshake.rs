@@ -88,17 +88,25 @@ impl Refusal {
     #[must_use]
     pub fn response(self) -> Response<Bytes> {
         let body = Bytes::from(format!("{self}\n"));
-        let mut response = Response::new(body);
-        *response.status_mut() = self.status();
-        let length = response.body().len().into();
+        let length = body.len().into();
+        let mut response = self.head().map(|()| body);
         let headers = response.headers_mut();
-        if self == Self::Version {
-            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        }
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         headers.insert(CONTENT_LENGTH, length);
+        response
+    }
+
+    /// What is special about the answer, for a server that writes the rest itself.
+    #[must_use]
+    pub fn head(self) -> Response<()> {
+        let mut response = Response::new(());
+        *response.status_mut() = self.status();
+        if self == Self::Version {
+            let headers = response.headers_mut();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
         response
     }
 

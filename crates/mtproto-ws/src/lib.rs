@@ -20,6 +20,9 @@ mod link;
 mod listen;
 mod stream;
 
+#[cfg(test)]
+mod tests;
+
 pub use dial::WsDial;
 pub use frames::{CloseReason, WsFault};
 pub use handshake::{

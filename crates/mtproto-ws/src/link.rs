@@ -155,6 +155,14 @@ fn parse_error(reason: &CloseReason) -> Option<TransportError> {
 }
 
 #[cfg(test)]
+impl<S: Stream> WsLink<S> {
+    /// How many bytes its buffers have room for.
+    pub(crate) fn buffered(&mut self) -> usize {
+        self.link.output().1.capacity() + self.link.stream().buffered()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -105,11 +105,6 @@ impl<S> WsStream<S> {
         self.output.len() - self.written
     }
 
-    /// The stream below.
-    pub fn get_ref(&self) -> &S {
-        &self.stream
-    }
-
     fn put(&mut self, opcode: OpCode, is_final: bool, payload: &[u8]) {
         let mask = match &mut self.role {
             Role::Client(random) => Some(random.array()),
@@ -160,6 +155,14 @@ impl<S> WsStream<S> {
         {
             self.put(OpCode::Control(Control::Pong), true, &said);
         }
+    }
+}
+
+#[cfg(test)]
+impl<S> WsStream<S> {
+    /// How many bytes its buffers have room for.
+    pub(crate) fn buffered(&self) -> usize {
+        self.output.capacity() + self.messages.capacity()
     }
 }
 
