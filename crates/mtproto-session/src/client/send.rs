@@ -47,8 +47,8 @@ impl ClientSession {
 
     /// The last packets before the links close, or before another session goes on over them: what
     /// is owed is acknowledged. For links that `stay`, the end that keepalives of this session have
-    /// asked for is put off, so that it does not come upon the other: there are servers that note it
-    /// by session, and not by link.
+    /// asked for is put off, so that it does not come upon the other: there are servers that note
+    /// it by session, and not by link.
     // req: S29, S95
     pub fn last_words(&mut self, stay: bool, now: Instant) -> Vec<Outgoing> {
         self.now = now;
