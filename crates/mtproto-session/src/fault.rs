@@ -30,6 +30,8 @@ pub enum Fault {
     },
     /// The session id is zero, which names no session.
     SessionIdZero,
+    /// Too many packets of the session wait for an answer.
+    TooManyTurns,
 }
 
 impl fmt::Display for Fault {
@@ -39,6 +41,7 @@ impl fmt::Display for Fault {
             Self::NotFromServer { id } => write!(f, "message {id} is not a server's"),
             Self::Packet { id, error } => write!(f, "packet {id} cannot be opened: {error}"),
             Self::SessionIdZero => f.write_str("session id is zero"),
+            Self::TooManyTurns => f.write_str("too many packets wait for an answer"),
         }
     }
 }

@@ -33,6 +33,7 @@ mod clock;
 mod fault;
 mod ids;
 mod inbox;
+mod long_poll;
 mod notices;
 mod packet;
 mod salts;
@@ -51,6 +52,7 @@ pub use clock::ServerClock;
 pub use fault::{Fault, Misuse};
 pub use ids::{MsgIds, Seqnos};
 pub use inbox::{Arrival, Inbox, MsgState};
+pub use long_poll::{COMPANY_WAIT, HTTP_WAIT_MAX, LongPoll, News, UNGOVERNED_WAIT};
 pub use packet::{LinkId, Outgoing};
 pub use salts::{
     FUTURE_SALTS_MAX, FirstSalt, SALT_PERIOD, SALTS_MAX, SaltSchedule, SaltSecret, Salts,

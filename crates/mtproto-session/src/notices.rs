@@ -1,6 +1,7 @@
 //! What is said once, to one link, and not kept: pongs, acknowledgements of states, refusals.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use mtproto_tl::{Author, Encode};
@@ -19,7 +20,20 @@ pub(crate) struct Notice {
     pub(crate) link: LinkId,
     pub(crate) body: Bytes,
     pub(crate) author: Author,
-    is_alone: bool,
+    pub(crate) manner: Manner,
+    /// When it was made.
+    pub(crate) since: Instant,
+}
+
+/// How a notice leaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Manner {
+    /// In a packet of its own.
+    Alone,
+    /// With others, but it is no reason to answer a packet that is held open.
+    Along,
+    /// With others.
+    Shared,
 }
 
 /// Notices that wait for the next drain, oldest first.
@@ -31,44 +45,51 @@ pub(crate) struct Notices {
 
 impl Notices {
     /// Says something to `link`.
-    pub(crate) fn add(&mut self, link: LinkId, author: Author, object: &impl Encode) {
-        self.push(Notice { link, body: object.to_bytes(), author, is_alone: false });
-    }
-
-    /// Says something to `link` in a packet of its own.
-    pub(crate) fn add_alone(&mut self, link: LinkId, author: Author, object: &impl Encode) {
-        self.push(Notice { link, body: object.to_bytes(), author, is_alone: true });
-    }
-
-    fn push(&mut self, notice: Notice) {
-        let len = notice.body.len();
-        if self.waiting.len() < NOTICES_MAX && self.bytes + len <= NOTICES_BYTES_MAX {
-            self.bytes += len;
-            self.waiting.push_back(notice);
+    pub(crate) fn add(
+        &mut self,
+        link: LinkId,
+        author: Author,
+        object: &impl Encode,
+        manner: Manner,
+        since: Instant,
+    ) {
+        let body = object.to_bytes();
+        if self.waiting.len() < NOTICES_MAX && self.bytes + body.len() <= NOTICES_BYTES_MAX {
+            self.bytes += body.len();
+            self.waiting.push_back(Notice { link, body, author, manner, since });
         }
     }
 
-    /// The link that the next notice is for.
-    pub(crate) fn next_link(&self) -> Option<LinkId> {
-        self.waiting.front().map(|notice| notice.link)
+    /// All that wait, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Notice> {
+        self.waiting.iter()
     }
 
-    /// Takes the next notice if it is for `link` and goes alone.
-    pub(crate) fn take_alone(&mut self, link: LinkId) -> Option<Notice> {
-        self.take_next_if(|next| next.link == link && next.is_alone)
+    /// Takes the first notice for a link that is `chosen` if it goes alone.
+    pub(crate) fn take_alone(&mut self, chosen: impl Fn(LinkId) -> bool) -> Option<Notice> {
+        self.take_first_if(chosen, |first| first.manner == Manner::Alone)
     }
 
-    /// Takes the next notice if it is for `link`, need not go alone and satisfies `fits`.
+    /// Takes the first notice for a link that is `chosen` if it need not go alone and satisfies
+    /// `fits`.
     pub(crate) fn take_next(
         &mut self,
-        link: LinkId,
+        chosen: impl Fn(LinkId) -> bool,
         fits: impl FnOnce(usize) -> bool,
     ) -> Option<Notice> {
-        self.take_next_if(|next| next.link == link && !next.is_alone && fits(next.body.len()))
+        self.take_first_if(chosen, |first| first.manner != Manner::Alone && fits(first.body.len()))
     }
 
-    fn take_next_if(&mut self, is_wanted: impl FnOnce(&Notice) -> bool) -> Option<Notice> {
-        let notice = self.waiting.pop_front_if(|next| is_wanted(next))?;
+    fn take_first_if(
+        &mut self,
+        chosen: impl Fn(LinkId) -> bool,
+        is_wanted: impl FnOnce(&Notice) -> bool,
+    ) -> Option<Notice> {
+        let first = self.waiting.iter().position(|notice| chosen(notice.link))?;
+        if !is_wanted(self.waiting.get(first)?) {
+            return None;
+        }
+        let notice = self.waiting.remove(first)?;
         self.bytes -= notice.body.len();
         Some(notice)
     }

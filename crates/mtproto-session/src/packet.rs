@@ -76,7 +76,7 @@ impl Packet {
     }
 
     /// Makes it a container even of one: a message that was sent before, or is old, gets an id that
-    /// is fresh around it.
+    /// is fresh around it. Without a message it is one that says nothing.
     pub(crate) fn wrap(&mut self) {
         self.wrap = true;
     }
@@ -90,8 +90,8 @@ impl Packet {
         self.messages.is_empty()
     }
 
-    /// What goes into the envelope; `None` if nothing was added. The container is the last to get
-    /// an id, so its content is below it.
+    /// What goes into the envelope; `None` if there is nothing in it and nothing around it. The
+    /// container is the last to get an id, so its content is below it.
     // req: S42, S43
     pub(crate) fn finish(
         mut self,
@@ -103,7 +103,7 @@ impl Packet {
         if self.messages.len() == 1 && !self.wrap {
             return self.messages.pop();
         }
-        if self.messages.is_empty() {
+        if self.messages.is_empty() && !self.wrap {
             return None;
         }
         let author = match author {

@@ -95,6 +95,8 @@ struct CurrentStep {
 pub(super) enum Reaction {
     Answer(Bytes),
     Compute(Box<Job>),
+    /// It is being worked on already, and too many links wait for that.
+    Crowded,
     /// It is being worked on already.
     None,
     /// It is not the next query of any exchange. If it named one, that one is over; these links are
@@ -156,9 +158,13 @@ impl Exchanges {
             return Reaction::Answer(answer);
         }
         if let Some(step) = entry.step.as_mut().filter(|step| step.query.is_same(&query)) {
-            if step.links.len() < LINKS_WAITING_MAX && !step.links.contains(&link) {
-                step.links.push(link);
+            if step.links.contains(&link) {
+                return Reaction::None;
             }
+            if step.links.len() >= LINKS_WAITING_MAX {
+                return Reaction::Crowded;
+            }
+            step.links.push(link);
             return Reaction::None;
         }
         if let Some(exchange) = entry.exchange.take_if(|exchange| !is_finished(exchange)) {

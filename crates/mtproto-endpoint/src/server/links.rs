@@ -18,6 +18,19 @@ pub(super) struct Link {
     pub(super) exchanges: VecDeque<ExchangeRef>,
     /// When it is closed, because one of its sessions wanted that last.
     disconnect_at: Option<Instant>,
+    turn: Turn,
+}
+
+/// When a link may be written to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Turn {
+    /// At any time.
+    #[default]
+    Always,
+    /// Once: a packet waits for its answer.
+    Ours,
+    /// Not before its next packet.
+    Theirs,
 }
 
 impl ServerEndpoint {
@@ -32,7 +45,11 @@ impl ServerEndpoint {
         true
     }
 
+    /// Closes a link. No packet is left without an answer, so the last may get an error.
     pub(super) fn close(&mut self, link: LinkId, reason: CloseReason) {
+        if self.awaits_answer(link) {
+            self.send(link, Outbound::Error(TransportError::NotFound));
+        }
         if self.drop_link(link) {
             self.outputs.push_back(Output::Close { link, reason });
         }
@@ -53,11 +70,31 @@ impl ServerEndpoint {
         self.close(link, CloseReason::Refused(error));
     }
 
-    /// Writes to a link unless it is gone.
+    /// A packet that came over the link waits for exactly one answer; `false` if one does already,
+    /// so that nobody could tell which of them is answered.
+    // req: S85
+    pub(super) fn begin_turn(&mut self, link: LinkId) -> bool {
+        let turn =
+            self.links.get_mut(&link).map(|state| std::mem::replace(&mut state.turn, Turn::Ours));
+        turn != Some(Turn::Ours)
+    }
+
+    /// Whether a packet of the link waits for its answer.
+    pub(super) fn awaits_answer(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|state| state.turn == Turn::Ours)
+    }
+
+    /// Writes to a link unless it is gone. One that takes turns is written to once for each of its
+    /// packets.
+    // req: S85
     pub(super) fn send(&mut self, link: LinkId, item: Outbound) {
-        if self.links.contains_key(&link) {
-            self.outputs.push_back(Output::Send { link, item });
+        let Some(state) = self.links.get_mut(&link) else { return };
+        match (state.turn, &item) {
+            (Turn::Always, _) => (),
+            (Turn::Ours, Outbound::Packet { .. } | Outbound::Error(_)) => state.turn = Turn::Theirs,
+            (Turn::Ours, Outbound::QuickAck(_)) | (Turn::Theirs, _) => return,
         }
+        self.outputs.push_back(Output::Send { link, item });
     }
 }
 

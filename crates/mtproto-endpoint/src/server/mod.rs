@@ -237,6 +237,16 @@ impl ServerEndpoint {
     // req: S90
     pub fn release_turns(&mut self, now: Instant) {
         self.now = now;
+        // Those that are just coming, too.
+        self.open_received();
+        let links = self.links.iter().filter(|(link, _)| self.awaits_answer(**link));
+        let sessions: Vec<_> = links.flat_map(|(_, state)| state.sessions.clone()).collect();
+        for name in sessions {
+            if let Some(session) = self.keys.session_mut(name) {
+                session.machine.release_turns(now);
+                self.mark_ready(name);
+            }
+        }
     }
 
     /// A step of an exchange is computed.
@@ -331,7 +341,9 @@ impl ServerEndpoint {
     }
 
     fn receive(&mut self, packet: Packet) {
-        if self.received.len() < RECEIVED_MAX {
+        if packet.is_turn && !self.begin_turn(packet.link) {
+            self.refuse(packet.link, TransportError::NotFound);
+        } else if self.received.len() < RECEIVED_MAX {
             self.received.push(packet);
         } else {
             self.refuse(packet.link, TransportError::Flood);

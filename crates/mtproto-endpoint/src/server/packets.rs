@@ -7,7 +7,7 @@ use mtproto_crypto::envelope::{
 use mtproto_crypto::{AuthKey, Direction};
 use mtproto_frame::{Outbound, TransportError};
 use mtproto_pack::Message;
-use mtproto_session::{LinkId, Outgoing, Verdict};
+use mtproto_session::{Fault, LinkId, Outgoing, Verdict};
 use mtproto_tl::{AuthKeyId, MsgId, Salt, Seqno, SessionId};
 
 use super::{Event, Output, ServerEndpoint, SessionRef, StoreAction};
@@ -99,32 +99,41 @@ impl ServerEndpoint {
             seqno: Seqno(header.seqno),
             body: payload.slice(body),
         };
-        match self.hand_over(name, link, Salt(header.salt), message) {
+        match self.hand_over(name, link, packet.is_turn, Salt(header.salt), message) {
             // req: S115
-            Some(Verdict::Accepted) if packet.quick_ack => {
+            Ok(Verdict::Accepted) if packet.quick_ack => {
                 self.send(link, Outbound::QuickAck(ack_token));
             }
-            Some(Verdict::Accepted | Verdict::Refused) => {}
-            None => self.refuse(link, TransportError::NotFound),
+            Ok(Verdict::Accepted | Verdict::Refused) => {}
+            Err(error) => self.refuse(link, error),
         }
     }
 
-    /// Hands a message to its session. `None` if the link must close.
+    /// Hands a message to its session. An error costs the link.
     fn hand_over(
         &mut self,
         name: SessionRef,
         link: LinkId,
+        is_turn: bool,
         salt: Salt,
         message: Message,
-    ) -> Option<Verdict> {
-        let machine = &mut self.keys.session_mut(name)?.machine;
+    ) -> Result<Verdict, TransportError> {
+        let session = self.keys.session_mut(name).ok_or(TransportError::NotFound)?;
+        let (machine, now) = (&mut session.machine, self.now);
         let is_old = machine.is_established();
-        let verdict = machine.handle_message(link, salt, message, self.now).ok()?;
+        let taken = match is_turn {
+            true => machine.handle_turn(link, salt, message, now),
+            false => machine.handle_message(link, salt, message, now),
+        };
+        let verdict = taken.map_err(|fault| match fault {
+            Fault::TooManyTurns => TransportError::Flood,
+            _ => TransportError::NotFound,
+        })?;
         if !is_old && machine.is_established() {
             self.outputs.push_back(Output::Event(Event::SessionOpened(name)));
         }
         self.mark_ready(name);
-        Some(verdict)
+        Ok(verdict)
     }
 
     pub(super) fn compose(&mut self, key: AuthKeyId, outgoing: Outgoing) {

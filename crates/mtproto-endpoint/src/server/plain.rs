@@ -4,6 +4,7 @@ use bytes::Bytes;
 use mtproto_auth::server::{Candidate, Exchange, Step};
 use mtproto_auth::{Fault, KeyKind as NewKeyKind, NewKey, PlainMessage, Query};
 use mtproto_frame::{Outbound, TransportError};
+use mtproto_pack::write_container;
 use mtproto_session::LinkId;
 use mtproto_store::{Inserted, KeyKind, KeyRecord, StoreError};
 use mtproto_tl::{AuthKeyId, Author};
@@ -14,7 +15,7 @@ use super::{Event, Output, ServerEndpoint, StoreAction};
 
 impl ServerEndpoint {
     pub(super) fn handle_plain(&mut self, packet: Packet) {
-        let link = packet.link;
+        let Packet { link, is_turn, .. } = packet;
         let query = PlainMessage::decode(&packet.payload.freeze())
             .ok()
             .and_then(|message| Query::decode(&message.body).ok());
@@ -22,6 +23,7 @@ impl ServerEndpoint {
             Some(Some(query)) => self.handle_query(link, query),
             // An acknowledgement, which has no meaning here.
             // req: L14
+            Some(None) if is_turn => self.send_plain(link, nothing()),
             Some(None) => {}
             None => self.refuse(link, TransportError::NotFound),
         }
@@ -40,6 +42,11 @@ impl ServerEndpoint {
             Reaction::Answer(answer) => self.send_plain(link, answer),
             Reaction::Compute(job) => self.outputs.push_back(Output::Compute(job)),
             Reaction::None => {}
+            // It would wait for an answer that goes elsewhere.
+            Reaction::Crowded if self.awaits_answer(link) => {
+                self.refuse(link, TransportError::Flood);
+            }
+            Reaction::Crowded => {}
             Reaction::Refuse(links) => self.refuse_all(links, TransportError::NotFound),
         }
     }
@@ -123,6 +130,13 @@ impl ServerEndpoint {
             self.refuse(link, error);
         }
     }
+}
+
+/// What says nothing: a container without a message.
+fn nothing() -> Bytes {
+    let mut body = Vec::new();
+    write_container(&[], &mut body);
+    body.into()
 }
 
 /// What the client is told. Only the wrong data centre is told apart.

@@ -129,9 +129,13 @@ impl ServerEndpoint {
         self.outputs.push_back(Output::Request(Request { id, identity, content: request }));
     }
 
-    /// Forgets a session; returns it if it was known. The one place where a session ends.
+    /// Forgets a session; returns it if it was known. Packets of it that wait for an answer get
+    /// their last. The one place where a session ends.
     pub(super) fn forget_session(&mut self, name: SessionRef) -> Option<Session> {
-        let session = self.keys.remove_session(name)?;
+        let mut session = self.keys.remove_session(name)?;
+        for last in session.machine.end_turns(self.now) {
+            self.compose(name.key, last);
+        }
         for link in &session.links {
             if let Some(state) = self.links.get_mut(link) {
                 state.sessions.retain(|carried| *carried != name);

@@ -23,13 +23,17 @@ impl ClientSession {
     /// Everything that is ready, as far as it fits into one packet.
     pub(super) fn next_packet(&mut self) -> Option<Outgoing> {
         self.pings.keep_alive(&self.links, self.now);
-        let mut draft = self.draft(self.notices.next_link().or(self.links.last().copied())?);
+        let mut draft = self.draft(
+            self.notices.iter().next().map(|notice| notice.link).or(self.links.last().copied())?,
+        );
         let (link, time) = (draft.link, draft.time);
         if self.links.contains(&link) && !self.add_requests(&mut draft) {
             self.add_errands(&mut draft);
             self.add_upkeep(&mut draft);
         }
-        while let Some(notice) = self.notices.take_next(link, |len| draft.packet.has_room(len)) {
+        while let Some(notice) =
+            self.notices.take_next(|to| to == link, |len| draft.packet.has_room(len))
+        {
             let (ids, seqnos) = (&mut self.ids, self.seqnos);
             let message = draft.packet.push_service(notice.body, notice.author, ids, seqnos, time);
             draft.log.push((message.id, Errand::Reply));

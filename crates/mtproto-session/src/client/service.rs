@@ -8,6 +8,7 @@ use mtproto_tl::{Author, MsgId, Seqno, types};
 use super::inbound::Inbound;
 use super::sent::Errand;
 use super::{ClientEvent, ClientSession, Gap, PingId, RequestError};
+use crate::notices::Manner;
 use crate::{LinkId, MsgState};
 
 /// An answer older than its query by more than this shows that our clock is ahead.
@@ -26,7 +27,8 @@ impl ClientSession {
             Inbound::NewSession(created) => self.handle_new_session(&created),
             Inbound::Ping(ping_id) => {
                 // req: S26, S28
-                self.notices.add(link, Author::Client, &types::Pong { msg_id: id, ping_id });
+                let pong = types::Pong { msg_id: id, ping_id };
+                self.notices.add(link, Author::Client, &pong, Manner::Shared, self.now);
             }
             Inbound::Pong(pong) => self.handle_pong(id, &pong),
             Inbound::Push(object) => self.tell(ClientEvent::Push(object)),
@@ -183,6 +185,7 @@ impl ClientSession {
             false => MsgState::UNKNOWN,
         });
         let info = states.map(|state| state.0).collect();
-        self.notices.add(link, Author::Client, &types::MsgsStateInfo { req_msg_id, info });
+        let states = types::MsgsStateInfo { req_msg_id, info };
+        self.notices.add(link, Author::Client, &states, Manner::Shared, self.now);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mtproto_pack::{Flat, Item, Limits, Message, flatten};
+use mtproto_tl::types::HttpWait;
 use mtproto_tl::{MsgId, Salt, Seqno};
 
 use super::inbound::Inbound;
@@ -32,6 +33,17 @@ pub(super) struct Accepted {
     pub(super) messages: Vec<Received>,
 }
 
+impl Accepted {
+    /// How long the client lets the answer wait: the last of several `http_wait` governs.
+    // req: S62
+    pub(super) fn http_wait(&self) -> Option<HttpWait> {
+        self.messages.iter().rev().find_map(|message| match &message.inbound {
+            Inbound::HttpWait(wait) => Some(wait.clone()),
+            _ => None,
+        })
+    }
+}
+
 /// A message of an accepted packet. Whether it is a duplicate is not decided yet.
 #[derive(Debug)]
 pub(super) struct Received {
@@ -44,7 +56,12 @@ pub(super) struct Received {
 impl ServerSession {
     /// Looks at all of a packet; a fault in any part of it refuses the whole. Nothing changes.
     // req: S14, S40
-    pub(super) fn check(&mut self, salt: Salt, outer: Message) -> Result<Accepted, Refusal> {
+    pub(super) fn check(
+        &mut self,
+        salt: Salt,
+        outer: Message,
+        is_turn: bool,
+    ) -> Result<Accepted, Refusal> {
         let (id, seqno) = (outer.id, outer.seqno);
         let refuse = |reason| Refusal { id, seqno, reason };
         let time = self.clock.now(self.now);
@@ -79,7 +96,7 @@ impl ServerSession {
         match self.config.strictness {
             // req: L1
             Strictness::Lenient => Ok(accepted),
-            Strictness::Strict => match self.strict_fault(&accepted) {
+            Strictness::Strict => match self.strict_fault(&accepted, is_turn) {
                 Some(reason) => Err(refuse(reason)),
                 None => Ok(accepted),
             },
@@ -88,7 +105,7 @@ impl ServerSession {
 
     /// What only a strict server minds.
     // req: S14, S56
-    fn strict_fault(&self, packet: &Accepted) -> Option<BadMsg> {
+    fn strict_fault(&self, packet: &Accepted, is_turn: bool) -> Option<BadMsg> {
         if packet.container.is_some_and(|(_, seqno)| seqno.is_content_related()) {
             return Some(BadMsg::SeqnoOdd);
         }
@@ -100,7 +117,9 @@ impl ServerSession {
                 (Some(false), true) => return Some(BadMsg::SeqnoOdd),
                 _ if copy_is_odd => return Some(BadMsg::SeqnoOdd),
                 // Only HTTP has something to wait for.
-                _ if message.inbound == Inbound::HttpWait => return Some(BadMsg::Container),
+                _ if matches!(message.inbound, Inbound::HttpWait(_)) && !is_turn => {
+                    return Some(BadMsg::Container);
+                }
                 (Some(_) | None, _) => (),
             }
         }

@@ -31,7 +31,7 @@ pub(super) enum Inbound {
         count: i32,
     },
     /// `http_wait`.
-    HttpWait,
+    HttpWait(HttpWait),
     /// `bad_msg_notification` and `pong`: a server of ours asks for none of them.
     Ignored,
     /// `ping` and `ping_delay_disconnect`.
@@ -82,10 +82,7 @@ impl Inbound {
             RpcDropAnswer::ID => Self::DropAnswer(read::<RpcDropAnswer>(body)?.req_msg_id),
             DestroySession::ID => Self::DestroySession(read::<DestroySession>(body)?.session_id),
             DestroyAuthKey::ID => Self::DestroyAuthKey,
-            HttpWait::ID => {
-                read::<HttpWait>(body)?;
-                Self::HttpWait
-            }
+            HttpWait::ID => Self::HttpWait(read(body)?),
             MsgsStateInfo::ID => {
                 let states = read::<MsgsStateInfo>(body)?;
                 Self::StateInfo(states.req_msg_id, states.info)
@@ -104,7 +101,7 @@ impl Inbound {
             | Self::DestroySession(_)
             | Self::DropAnswer(_)
             | Self::FutureSalts { .. }
-            | Self::HttpWait
+            | Self::HttpWait(_)
             | Self::Ignored
             | Self::Ping { .. }
             | Self::Resend(_)

@@ -9,39 +9,65 @@ pub const LINKS_MAX: usize = 16;
 /// The links that showed the session a new message, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    attached: Vec<LinkId>,
+    attached: Vec<Attached>,
+}
+
+#[derive(Debug)]
+struct Attached {
+    link: LinkId,
+    takes_turns: bool,
 }
 
 impl Links {
-    /// Adds a link as the newest; returns whether it is a new one.
-    pub(super) fn attach(&mut self, link: LinkId) -> bool {
-        if self.contains(link) {
+    /// Adds a link as the newest; returns whether it is a new one. A known one becomes the newest
+    /// again if it `takes_turns` and the newest does not, or the other way round: the client has
+    /// gone back to it.
+    // req: S5
+    pub(super) fn attach(&mut self, link: LinkId, takes_turns: bool) -> bool {
+        let known = self.attached.iter().position(|attached| attached.link == link);
+        if let Some(known) = known {
+            if self.take_turns() != takes_turns {
+                let again = self.attached.remove(known);
+                self.attached.push(again);
+            }
             return false;
         }
         if self.attached.len() >= LINKS_MAX {
             self.attached.remove(0);
         }
-        self.attached.push(link);
+        // Over HTTP there is one for most of the time, and there are many such sessions.
+        self.attached.reserve_exact(1);
+        self.attached.push(Attached { link, takes_turns });
         true
     }
 
     pub(super) fn detach(&mut self, link: LinkId) {
-        self.attached.retain(|attached| *attached != link);
+        self.attached.retain(|attached| attached.link != link);
     }
 
-    /// The one that answers go to.
+    /// The one that answers go to, unless the session goes on in turns.
     // req: L19
     pub(super) fn newest(&self) -> Option<LinkId> {
-        self.attached.last().copied()
+        self.attached.last().map(|attached| attached.link)
+    }
+
+    /// Whether the session goes on in turns: the newest link takes them.
+    pub(super) fn take_turns(&self) -> bool {
+        self.attached.last().is_some_and(|attached| attached.takes_turns)
+    }
+
+    /// Whether the link is there and takes turns.
+    pub(super) fn takes_turns(&self, link: LinkId) -> bool {
+        self.attached.iter().any(|attached| attached.link == link && attached.takes_turns)
     }
 
     pub(super) fn contains(&self, link: LinkId) -> bool {
-        self.attached.contains(&link)
+        self.attached.iter().any(|attached| attached.link == link)
     }
 
     /// Oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = LinkId> {
-        self.attached.iter().copied()
+        self.attached.iter().map(|attached| attached.link)
     }
 
     pub(super) fn is_empty(&self) -> bool {

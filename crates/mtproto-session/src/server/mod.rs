@@ -15,6 +15,7 @@ mod questions;
 mod rpc;
 mod send;
 mod service;
+mod turns;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use bytes::Bytes;
 use mtproto_pack::{INFLATED_MAX, Message, gzip};
 use mtproto_tl::{Author, Encode, MsgId, Salt, SessionId};
 
-use crate::notices::Notices;
+use crate::notices::{Manner, Notices};
 pub use crate::notices::{NOTICES_BYTES_MAX, NOTICES_MAX};
 use crate::{
     AckQueue, Arrival, Fault, IDS_MAX, Inbox, LinkId, Misuse, MsgIds, MsgState, SaltSchedule,
@@ -45,6 +46,8 @@ use questions::Questions;
 use rpc::Requests;
 pub use rpc::{DETAILED_LEN_MIN, RUNNING_MAX};
 pub use service::DISCONNECT_DELAY_MAX;
+use turns::Turns;
+pub use turns::{TURN_SENDS_MAX, TURNS_MAX};
 
 /// How many ids a server remembers per session: those of all that a client has in flight and of the
 /// containers and acknowledgements between them.
@@ -107,6 +110,7 @@ pub struct ServerSession {
     requests: Requests,
     order: Order,
     links: Links,
+    turns: Turns,
     /// The lowest id that the client was told about by `new_session_created`.
     first_msg_id: Option<MsgId>,
     outputs: VecDeque<ServerOutput>,
@@ -141,6 +145,7 @@ impl ServerSession {
             requests: Requests::default(),
             order: Order::default(),
             links: Links::default(),
+            turns: Turns::default(),
             first_msg_id: None,
             outputs: VecDeque::new(),
         }
@@ -197,20 +202,29 @@ impl ServerSession {
         now: Instant,
     ) -> Result<Verdict, Fault> {
         self.now = now;
-        // req: L9
-        if self.session_id == SessionId(0) {
-            return Err(Fault::SessionIdZero);
+        self.receive(link, header_salt, message, false)
+    }
+
+    /// As [`ServerSession::handle_message`], over a link that takes turns, as HTTP does: one packet
+    /// is sent over it for this one, when there is something to say or the client will wait no
+    /// longer, and nothing else before its next.
+    ///
+    /// # Errors
+    /// `SessionIdZero`, and `TooManyTurns` if more than [`TURNS_MAX`] packets of the session would
+    /// wait: the link must close.
+    // req: S84, S85, S87
+    pub fn handle_turn(
+        &mut self,
+        link: LinkId,
+        header_salt: Salt,
+        message: Message,
+        now: Instant,
+    ) -> Result<Verdict, Fault> {
+        self.now = now;
+        if !self.turns.has_room(link) {
+            return Err(Fault::TooManyTurns);
         }
-        match self.check(header_salt, message) {
-            Ok(accepted) => {
-                self.apply(link, accepted);
-                Ok(Verdict::Accepted)
-            }
-            Err(refusal) => {
-                self.refuse(link, refusal);
-                Ok(Verdict::Refused)
-            }
-        }
+        self.receive(link, header_salt, message, true)
     }
 
     /// A link is gone. What went to it without being acknowledged goes to the newest of the others,
@@ -219,6 +233,7 @@ impl ServerSession {
     pub fn link_detached(&mut self, link: LinkId, now: Instant) {
         self.now = now;
         self.links.detach(link);
+        self.turns.close(link);
         self.notices.forget_link(link);
         self.questions.forget_link(link);
         let unsent = self.outbox.link_detached(link);
@@ -296,18 +311,47 @@ impl ServerSession {
         self.requests.running()
     }
 
+    fn receive(
+        &mut self,
+        link: LinkId,
+        header_salt: Salt,
+        message: Message,
+        is_turn: bool,
+    ) -> Result<Verdict, Fault> {
+        // req: L9
+        if self.session_id == SessionId(0) {
+            return Err(Fault::SessionIdZero);
+        }
+        match self.check(header_salt, message, is_turn) {
+            Ok(accepted) => {
+                self.apply(link, accepted, is_turn);
+                Ok(Verdict::Accepted)
+            }
+            Err(refusal) => {
+                if is_turn {
+                    self.open_turn(link, None);
+                }
+                self.refuse(link, refusal);
+                Ok(Verdict::Refused)
+            }
+        }
+    }
+
     /// Applies a packet: every message of it that is new.
     // req: S40
-    fn apply(&mut self, link: LinkId, packet: Accepted) {
+    fn apply(&mut self, link: LinkId, packet: Accepted, is_turn: bool) {
         let is_new = |message: &&Received| self.inbox.arrival(message.id) == Arrival::New;
         let lowest_new = packet.messages.iter().filter(is_new).map(|message| message.id).min();
         // A container is always new, whatever is in it.
         let is_fresh = packet.container.is_some() || lowest_new.is_some();
         // A lone duplicate may come from anybody who recorded it, but then nobody else is there.
-        if (is_fresh || self.links.is_empty()) && self.links.attach(link) {
+        if (is_fresh || self.links.is_empty()) && self.links.attach(link, is_turn) {
             let unsent = self.outbox.link_attached();
             self.mention(link, unsent);
             self.reply_running(link);
+        }
+        if is_turn {
+            self.open_turn(link, packet.http_wait());
         }
         let container = packet.container.map(|(id, _)| id);
         self.announce(lowest_new.or(container));
@@ -351,7 +395,11 @@ impl ServerSession {
     /// Answers a message that came over `link`, with a message and not with an `rpc_result`.
     // req: L17
     fn reply(&mut self, link: LinkId, object: &impl Encode) {
-        self.notices.add(link, Author::ServerReply, object);
+        self.say(link, object, Manner::Shared);
+    }
+
+    fn say(&mut self, link: LinkId, object: &impl Encode, manner: Manner) {
+        self.notices.add(link, Author::ServerReply, object, manner, self.now);
     }
 
     /// Packs an object if it is long and that saves.

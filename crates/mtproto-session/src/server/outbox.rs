@@ -49,11 +49,11 @@ pub(super) struct Entry {
     pub(super) message: Message,
     /// The query that it answers.
     pub(super) answers: Option<MsgId>,
-    queued: Instant,
+    pub(super) queued: Instant,
     /// The link it goes or went to; `None` leaves that to the moment of sending.
-    link: Option<LinkId>,
+    pub(super) link: Option<LinkId>,
     is_ready: bool,
-    sends: u8,
+    pub(super) sends: u8,
 }
 
 /// Messages that are not sent again unasked, though nobody has acknowledged them.
@@ -148,29 +148,40 @@ impl Outbox {
         unsent
     }
 
-    /// The link that the next message is for; `newest` if it may go anywhere.
-    pub(super) fn next_link(&self, newest: Option<LinkId>) -> Option<LinkId> {
-        let entry = self.get(*self.ready.front()?)?;
-        if entry.is_ready && entry.sends > 0 {
-            entry.link.or(newest)
-        } else {
-            newest.or(entry.link)
+    /// Lets the newest message, which is ready, go to `link` alone.
+    pub(super) fn claim_newest(&mut self, link: LinkId) {
+        if let Some(entry) = self.entries.back_mut() {
+            entry.link = Some(link);
         }
     }
 
-    /// Takes the next message that is ready and satisfies `fits`, as sent over `link`. The flag
-    /// tells whether it was sent before.
+    /// Lets go anywhere what is ready and was to go to `link` alone.
+    pub(super) fn unclaim(&mut self, link: LinkId) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_ready) {
+            entry.link = entry.link.filter(|claimed| *claimed != link);
+        }
+    }
+
+    /// The messages that wait to be written to a link, in their order.
+    pub(super) fn ready(&self) -> impl Iterator<Item = &Entry> {
+        self.ready.iter().filter_map(|id| self.get(*id))
+    }
+
+    /// Takes the first message that is ready and `chosen`, if it satisfies `fits`, as sent over
+    /// `link`. The flag tells whether it was sent before.
     pub(super) fn send_next(
         &mut self,
         link: LinkId,
+        chosen: impl Fn(&Entry) -> bool,
         fits: impl FnOnce(&Message) -> bool,
     ) -> Option<(Message, bool)> {
-        let index = self.find(*self.ready.front()?)?;
+        let next = self.ready().position(chosen)?;
+        let index = self.find(*self.ready.get(next)?)?;
         let entry = self.entries.get_mut(index)?;
         if !fits(&entry.message) {
             return None;
         }
-        self.ready.pop_front();
+        self.ready.remove(next);
         let sent_before = entry.sends > 0;
         entry.is_ready = false;
         entry.link = Some(link);

@@ -24,9 +24,9 @@ impl Questions {
         self.waiting.as_ref().map(|(link, _)| *link)
     }
 
-    /// Takes the next question if it is for `link`.
-    pub(super) fn take(&mut self, link: LinkId) -> Option<Vec<MsgId>> {
-        self.waiting.take_if(|(next, _)| *next == link).map(|(_, ids)| ids)
+    /// Takes the next question if it is for a link that is `chosen`.
+    pub(super) fn take(&mut self, chosen: impl Fn(LinkId) -> bool) -> Option<Vec<MsgId>> {
+        self.waiting.take_if(|(next, _)| chosen(*next)).map(|(_, ids)| ids)
     }
 
     /// The message `question` asks about these.
@@ -41,6 +41,6 @@ impl Questions {
 
     /// Drops what was for a link that is gone.
     pub(super) fn forget_link(&mut self, link: LinkId) {
-        self.take(link);
+        self.take(|next| next == link);
     }
 }

@@ -13,6 +13,7 @@ use super::inbound::Inbound;
 use super::order::Released;
 use super::outbox::{Outbox, Unsent};
 use super::{Control, Request, RpcReply, ServerOutput, ServerSession};
+use crate::notices::Manner;
 use crate::{Arrival, BadMsg, LinkId, MsgState};
 
 /// The most queries of one session that are carried out at a time. Further ones are answered with
@@ -33,8 +34,14 @@ pub(super) struct Requests {
 
 #[derive(Clone, Copy, Debug)]
 enum Progress {
-    Running { dropped: bool },
-    Answered { answer: MsgId },
+    /// `link` is the one that the query came over.
+    Running {
+        dropped: bool,
+        link: LinkId,
+    },
+    Answered {
+        answer: MsgId,
+    },
 }
 
 impl Requests {
@@ -51,19 +58,27 @@ impl Requests {
         self.progress.iter().filter(move |(_, it)| is_running(it)).map(|(id, _)| *id)
     }
 
-    fn start(&mut self, request: MsgId) {
-        self.progress.insert(request, Progress::Running { dropped: false });
+    /// Whether a query that came over `link` is being carried out.
+    pub(super) fn any_running_of(&self, link: LinkId) -> bool {
+        let is_meant =
+            |it: &Progress| matches!(it, Progress::Running { link: of, .. } if *of == link);
+        self.progress.values().any(is_meant)
+    }
+
+    fn start(&mut self, request: MsgId, link: LinkId) {
+        self.progress.insert(request, Progress::Running { dropped: false, link });
         self.running += 1;
     }
 
-    /// Ends a running query; returns whether its answer was cancelled, `None` if it does not run.
-    fn finish(&mut self, request: MsgId) -> Option<bool> {
+    /// Ends a running query; returns whether its answer was cancelled and the link it came over,
+    /// `None` if it does not run.
+    fn finish(&mut self, request: MsgId) -> Option<(bool, LinkId)> {
         match self.progress.get(&request)? {
-            Progress::Running { dropped } => {
-                let dropped = *dropped;
+            Progress::Running { dropped, link } => {
+                let finished = (*dropped, *link);
                 self.progress.remove(&request);
                 self.running -= 1;
-                Some(dropped)
+                Some(finished)
             }
             Progress::Answered { .. } => None,
         }
@@ -155,7 +170,7 @@ impl ServerSession {
     /// Queues the outcome of a query; returns whether it was being carried out.
     // req: S1, S2, S8, S55
     fn conclude(&mut self, request: MsgId, reply: RpcReply) -> bool {
-        let Some(dropped) = self.requests.finish(request) else { return false };
+        let Some((dropped, link)) = self.requests.finish(request) else { return false };
         let result = match reply {
             _ if dropped => DropAnswer::DroppedRunning.to_bytes(),
             RpcReply::Err(error) => error.to_bytes(),
@@ -164,16 +179,17 @@ impl ServerSession {
             }
             RpcReply::Ok(object) => self.pack(object),
         };
-        self.queue_answer(request, result);
+        self.queue_answer(link, request, result);
         true
     }
 
     /// Begins a query.
     pub(super) fn start(&mut self, link: LinkId, id: MsgId, body: Bytes) {
         if self.requests.running() >= RUNNING_MAX {
-            return self.queue_answer(id, RpcError::new(420, "FLOOD_WAIT_1").to_bytes());
+            let result = RpcError::new(420, "FLOOD_WAIT_1").to_bytes();
+            return self.queue_answer(link, id, result);
         }
-        self.requests.start(id);
+        self.requests.start(id, link);
         let wrapped = body;
         // A query in wrappers that nobody can open is the application's to refuse.
         let inner = wrappers::strip(&wrapped, self.config.inflated_max).unwrap_or_else(|_| {
@@ -198,10 +214,10 @@ impl ServerSession {
 
     /// Answers `rpc_drop_answer`, as what is known of the query demands.
     // req: S7, S8, S9, S10, S11
-    pub(super) fn drop_answer(&mut self, id: MsgId, request: MsgId) {
+    pub(super) fn drop_answer(&mut self, link: LinkId, id: MsgId, request: MsgId) {
         let answer = match self.requests.progress.get_mut(&request) {
             None => DropAnswer::Unknown,
-            Some(Progress::Running { dropped }) => {
+            Some(Progress::Running { dropped, .. }) => {
                 *dropped = true;
                 DropAnswer::DroppedRunning
             }
@@ -222,7 +238,7 @@ impl ServerSession {
             self.acks.settle(request);
             self.inbox.mark(request, MsgState::ACKED);
         }
-        self.queue_answer(id, answer.to_bytes());
+        self.queue_answer(link, id, answer.to_bytes());
     }
 
     /// Handles a message that was received before. It is never carried out again.
@@ -254,28 +270,32 @@ impl ServerSession {
         if entry.message.body.len() < DETAILED_LEN_MIN {
             self.outbox.send_again(answer, link);
         } else {
-            self.describe(link, answer);
+            self.describe(link, answer, Manner::Shared);
         }
     }
 
     /// Lets the client know of messages that it does not get again unasked.
     // req: S16, S19
     pub(super) fn mention(&mut self, link: LinkId, unsent: Unsent) {
-        unsent.described.into_iter().for_each(|id| self.describe(link, id));
+        unsent.described.into_iter().for_each(|id| self.describe(link, id, Manner::Along));
         self.questions.ask(link, unsent.doubtful);
     }
 
     /// Says that a message is there, and how long it is. The client asks for it unless it has it.
     // req: S19
-    fn describe(&mut self, link: LinkId, id: MsgId) {
+    fn describe(&mut self, link: LinkId, id: MsgId, manner: Manner) {
         let Some(entry) = self.outbox.get(id) else { return };
         let bytes = i32::try_from(entry.message.body.len()).unwrap_or(i32::MAX);
         let (answer_msg_id, status) = (id, 0);
         match entry.answers {
             Some(msg_id) => {
-                self.reply(link, &types::MsgDetailedInfo { msg_id, answer_msg_id, bytes, status });
+                let info = types::MsgDetailedInfo { msg_id, answer_msg_id, bytes, status };
+                self.say(link, &info, manner);
             }
-            None => self.reply(link, &types::MsgNewDetailedInfo { answer_msg_id, bytes, status }),
+            None => {
+                let info = types::MsgNewDetailedInfo { answer_msg_id, bytes, status };
+                self.say(link, &info, manner);
+            }
         }
     }
 
@@ -287,7 +307,7 @@ impl ServerSession {
         let known = running.filter(|(_, state)| state.is_received());
         let (msg_ids, info): (_, Vec<_>) = known.map(|(id, state)| (id, state.0)).unzip();
         if !info.is_empty() {
-            self.reply(link, &types::MsgsAllInfo { msg_ids, info: info.into() });
+            self.say(link, &types::MsgsAllInfo { msg_ids, info: info.into() }, Manner::Along);
         }
     }
 
@@ -319,9 +339,10 @@ impl ServerSession {
         }
     }
 
-    /// Queues an `rpc_result`, which is the acknowledgement of its query too.
-    // req: S2, S3
-    fn queue_answer(&mut self, request: MsgId, result: Bytes) {
+    /// Queues an `rpc_result`, which is the acknowledgement of its query too. If the packet that
+    /// brought the query over `link` waits for an answer, it goes there.
+    // req: S2, S3, S87
+    fn queue_answer(&mut self, link: LinkId, request: MsgId, result: Bytes) {
         let mut body = RpcResult { req_msg_id: request, result }.to_bytes();
         if !Outbox::can_hold(body.len()) {
             let result = RpcError::new(500, "ANSWER_TOO_LONG").to_bytes();
@@ -329,6 +350,9 @@ impl ServerSession {
         }
         self.make_room(body.len());
         let answer = self.queue(body, Author::ServerReply, Some(request));
+        if self.turns.is_open(link) {
+            self.outbox.claim_newest(link);
+        }
         self.requests.answered(request, answer);
         self.acks.settle(request);
         self.inbox.mark(request, MsgState::ACKED | MsgState::ANSWERED);
@@ -360,7 +384,7 @@ pub(super) fn is_acknowledged_by_reply(inbound: &Inbound) -> bool {
         | Inbound::Ping { .. }
         | Inbound::StateRequest(_) => true,
         Inbound::Acks(_)
-        | Inbound::HttpWait
+        | Inbound::HttpWait(_)
         | Inbound::Ignored
         | Inbound::Query(_)
         | Inbound::Resend(_)

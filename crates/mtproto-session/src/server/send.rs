@@ -5,35 +5,50 @@ use std::time::Instant;
 use mtproto_pack::{Message, RPC_ERROR_ID, RpcResult, object_id};
 use mtproto_tl::{Author, Encode, types};
 
+use super::outbox::Entry;
+use super::turns::{Way, Ways};
 use super::{OUTBOX_MESSAGES_MAX, ServerSession};
-use crate::notices::Notice;
 use crate::packet::{Packet, STALE_AFTER};
 use crate::{LinkId, MsgState, Outgoing};
 
 impl ServerSession {
     /// Everything that is ready for one link, as far as it fits into one packet.
     pub(super) fn next_packet(&mut self) -> Option<Outgoing> {
-        let link = self.next_link()?;
-        let time = self.clock.now(self.now);
+        let Some(link) = self.next_stream() else { return self.answer_due_turn() };
         let mut packet = Packet::default();
-        match self.notices.take_alone(link) {
-            Some(Notice { body, author, .. }) => {
-                packet.push_service(body, author, &mut self.ids, self.seqnos, time);
-            }
-            None => self.fill(link, &mut packet),
+        if !self.add_alone(&mut packet, Way::Stream(link)) {
+            self.add(&mut packet, link, Way::Stream(link));
+            self.add_acks(link, &mut packet, false);
         }
-        // req: L26
-        let seqno = self.seqnos.service();
-        let message = packet.finish(Author::ServerNotice, &mut self.ids, seqno, time)?;
-        let salt = self.salts.current(time);
-        Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack: false })
+        self.finish(link, packet)
     }
 
-    /// Adds what may share a packet.
-    fn fill(&mut self, link: LinkId, packet: &mut Packet) {
+    /// When there is something to do without any input.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        // Without a link there is nowhere to send an acknowledgement.
+        let acks = self.ack_link().and(self.acks.deadline());
+        let others = [self.outbox.expiry(), self.order.deadline()];
+        others.into_iter().chain([acks, self.turn_deadline()]).flatten().min()
+    }
+
+    /// Adds what must not share its packet, if there is any.
+    pub(super) fn add_alone(&mut self, packet: &mut Packet, way: Way) -> bool {
+        let ways = Ways { links: &self.links, turns: &self.turns };
+        let Some(notice) = self.notices.take_alone(|link| ways.of_link(link) == way) else {
+            return false;
+        };
         let time = self.clock.now(self.now);
+        packet.push_service(notice.body, notice.author, &mut self.ids, self.seqnos, time);
+        true
+    }
+
+    /// Adds all that leaves one way and may share a packet, as far as there is room.
+    pub(super) fn add(&mut self, packet: &mut Packet, link: LinkId, way: Way) {
+        let time = self.clock.now(self.now);
+        let ways = Ways { links: &self.links, turns: &self.turns };
+        let is_meant = |entry: &Entry| ways.of_message(entry) == way;
         while let Some((message, sent_before)) =
-            self.outbox.send_next(link, |next| packet.has_room(next.body.len()))
+            self.outbox.send_next(link, is_meant, |next| packet.has_room(next.body.len()))
         {
             // What was sent before, or waited for a link, never goes alone.
             let is_stale = message.id.time() < time.before(STALE_AFTER);
@@ -47,40 +62,54 @@ impl ServerSession {
                 packet.close();
             }
         }
-        while let Some(notice) = self.notices.take_next(link, |len| packet.has_room(len)) {
+        let is_meant = |link| ways.of_link(link) == way;
+        while let Some(notice) = self.notices.take_next(is_meant, |len| packet.has_room(len)) {
             packet.push_service(notice.body, notice.author, &mut self.ids, self.seqnos, time);
         }
-        self.add_question(link, packet);
-        self.add_acks(link, packet);
+        self.add_question(packet, way);
     }
 
-    /// When there is something to do without any input.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        // Without a link there is nowhere to send an acknowledgement.
-        let acks = self.links.newest().and(self.acks.deadline());
-        let others = [self.outbox.expiry(), self.order.deadline()];
-        others.into_iter().chain([acks]).flatten().min()
+    /// The packet as it leaves over `link`.
+    // req: L26
+    pub(super) fn finish(&mut self, link: LinkId, packet: Packet) -> Option<Outgoing> {
+        let (time, seqno) = (self.clock.now(self.now), self.seqnos.service());
+        let message = packet.finish(Author::ServerNotice, &mut self.ids, seqno, time)?;
+        let salt = self.salts.current(time);
+        Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack: false })
     }
 
-    fn next_link(&self) -> Option<LinkId> {
-        let newest = self.links.newest();
+    /// A link that something can leave by at once.
+    fn next_stream(&self) -> Option<LinkId> {
+        let ways = Ways { links: &self.links, turns: &self.turns };
+        let stream = |way| match way {
+            Way::Stream(link) => Some(link),
+            Way::AnyTurn | Way::Nowhere | Way::Turn(_) => None,
+        };
+        let by_link = |link| stream(ways.of_link(link));
         let acks_due = self.acks.deadline().is_some_and(|due| due <= self.now);
-        self.notices
-            .next_link()
-            .or_else(|| self.outbox.next_link(newest))
-            .or_else(|| self.questions.next_link())
-            .or_else(|| newest.filter(|_| acks_due))
+        let mut notices = self.notices.iter().map(|notice| notice.link);
+        notices
+            .find_map(by_link)
+            .or_else(|| self.outbox.ready().find_map(|entry| stream(ways.of_message(entry))))
+            .or_else(|| self.questions.next_link().and_then(by_link))
+            .or_else(|| self.ack_link().filter(|_| acks_due))
+    }
+
+    /// The link that an acknowledgement may leave by alone.
+    fn ack_link(&self) -> Option<LinkId> {
+        self.links.newest().filter(|_| !self.links.take_turns())
     }
 
     /// Asks whether the client has what was sent to it again and again.
     // req: S16
-    fn add_question(&mut self, link: LinkId, packet: &mut Packet) {
+    fn add_question(&mut self, packet: &mut Packet, way: Way) {
         // There are far fewer of them than would make a packet too long.
         let room = 12 + 8 * OUTBOX_MESSAGES_MAX;
         if !packet.has_room(room) {
             return;
         }
-        let Some(msg_ids) = self.questions.take(link) else { return };
+        let ways = Ways { links: &self.links, turns: &self.turns };
+        let Some(msg_ids) = self.questions.take(|link| ways.of_link(link) == way) else { return };
         let body = types::MsgsStateReq { msg_ids: msg_ids.clone() }.to_bytes();
         let time = self.clock.now(self.now);
         let author = Author::ServerNotice;
@@ -88,10 +117,11 @@ impl ServerSession {
         self.questions.asked(message.id, msg_ids);
     }
 
-    /// What is owed rides along: it leaves with whatever packet leaves.
-    // req: S3, S13, S72
-    fn add_acks(&mut self, link: LinkId, packet: &mut Packet) {
-        let due = self.acks.deadline().is_some_and(|due| due <= self.now);
+    /// What is owed rides along: it leaves with whatever packet leaves, and that may be one that
+    /// leaves `anyway`.
+    // req: S3, S13, S65, S72
+    pub(super) fn add_acks(&mut self, link: LinkId, packet: &mut Packet, anyway: bool) {
+        let due = anyway || self.acks.deadline().is_some_and(|due| due <= self.now);
         let rides = !packet.is_empty() && packet.has_room(self.acks.next_len());
         // A link that has only shown a duplicate may be anybody's.
         if self.acks.is_empty()

@@ -9,6 +9,7 @@ use super::checks::{Received, Refusal};
 use super::inbound::Inbound;
 use super::rpc::is_acknowledged_by_reply;
 use super::{Control, KeyDestroyed, ServerOutput, ServerSession, Ticket};
+use crate::notices::Manner;
 use crate::{BadMsg, LinkId, MsgState};
 
 /// The longest delay that a `ping_delay_disconnect` can ask for.
@@ -38,6 +39,8 @@ impl ServerSession {
     pub fn auth_key_destroyed(&mut self, ticket: Ticket, outcome: KeyDestroyed, now: Instant) {
         self.now = now;
         let link = self.reply_link(ticket);
+        // The links may close once this is said.
+        self.turns.release();
         match outcome {
             KeyDestroyed::Fail => self.reply(link, &types::DestroyAuthKeyFail),
             KeyDestroyed::None => self.reply(link, &types::DestroyAuthKeyNone),
@@ -61,15 +64,18 @@ impl ServerSession {
                 self.outputs.push_back(ServerOutput::Control(control));
             }
             Inbound::DestroySession(session_id) => self.destroy_session(id, link, session_id),
-            Inbound::DropAnswer(request) => self.drop_answer(id, request),
+            Inbound::DropAnswer(request) => self.drop_answer(link, id, request),
             Inbound::FutureSalts { count } => self.reply_future_salts(link, id, count),
             // req: S56
-            Inbound::HttpWait | Inbound::Ignored => (),
+            Inbound::HttpWait(_) | Inbound::Ignored => (),
             Inbound::Ping { ping_id, disconnect_delay } => {
                 // req: L33, S26, S27, S28
                 self.reply(link, &types::Pong { msg_id: id, ping_id });
+                // A link that takes turns is the client's own to keep.
                 // req: S29
-                if let Some(seconds) = disconnect_delay {
+                if let Some(seconds) = disconnect_delay
+                    && !self.turns.is_open(link)
+                {
                     let delay = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
                     let delay = delay.min(DISCONNECT_DELAY_MAX);
                     self.outputs.push_back(ServerOutput::CloseAfter { link, delay });
@@ -94,10 +100,10 @@ impl ServerSession {
             let new_server_salt = self.salts.current(self.clock.now(self.now));
             let notice =
                 types::BadServerSalt { bad_msg_id, bad_msg_seqno, error_code, new_server_salt };
-            self.notices.add_alone(link, Author::ServerReply, &notice);
+            self.say(link, &notice, Manner::Alone);
         } else {
             let notice = types::BadMsgNotification { bad_msg_id, bad_msg_seqno, error_code };
-            self.notices.add_alone(link, Author::ServerReply, &notice);
+            self.say(link, &notice, Manner::Alone);
         }
     }
 

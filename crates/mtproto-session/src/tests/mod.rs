@@ -14,6 +14,7 @@ mod server_order;
 mod server_queue;
 mod server_refusals;
 mod server_talk;
+mod server_turns;
 mod time;
 mod world;
 
@@ -50,6 +51,10 @@ fn noise(len: usize) -> Raw {
 
 fn ping(ping_id: i64) -> functions::Ping {
     functions::Ping { ping_id }
+}
+
+fn http_wait(max_delay: i32, wait_after: i32, max_wait: i32) -> types::HttpWait {
+    types::HttpWait { max_delay, wait_after, max_wait }
 }
 
 fn acks(ids: &[MsgId]) -> types::MsgsAck {

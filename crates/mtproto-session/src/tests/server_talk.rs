@@ -111,6 +111,17 @@ impl Talk {
         id
     }
 
+    /// Sends a message over a link that takes turns, and lets the server react.
+    pub(super) fn turn(&mut self, link: LinkId, message: Message) -> MsgId {
+        let id = message.id;
+        for line in self.transcript.packet(&message) {
+            self.note('>', link, &line);
+        }
+        self.session.handle_turn(link, SALT, message, self.now).expect("no fault");
+        self.drain();
+        id
+    }
+
     /// Sends a message without letting the server react yet.
     pub(super) fn put(&mut self, link: LinkId, salt: Salt, message: Message) {
         for line in self.transcript.packet(&message) {
