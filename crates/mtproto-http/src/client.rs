@@ -37,7 +37,8 @@ pub struct HttpClientLink {
     open: Vec<Turn>,
     idle: Vec<Line>,
     answers: VecDeque<Inbound>,
-    end: Option<LinkError>,
+    /// What ends the link, as soon as somebody asks.
+    failure: Option<LinkError>,
     is_over: bool,
 }
 
@@ -64,7 +65,7 @@ impl HttpClientLink {
             open: Vec::new(),
             idle: vec![line],
             answers: VecDeque::new(),
-            end: None,
+            failure: None,
             is_over: false,
         }
     }
@@ -75,7 +76,7 @@ impl HttpClientLink {
         loop {
             self.begin_turns();
             let before = self.open.len();
-            let Self { open, idle, answers, end, .. } = self;
+            let Self { open, idle, answers, failure, .. } = self;
             open.retain_mut(|turn| match turn.exchange.as_mut().poll(cx) {
                 Poll::Pending => true,
                 Poll::Ready(outcome) => {
@@ -84,7 +85,7 @@ impl HttpClientLink {
                             answers.push_back(answer);
                             idle.extend(line);
                         }
-                        Err(error) => *end = Some(error),
+                        Err(error) => *failure = Some(error),
                     }
                     false
                 }
@@ -96,7 +97,7 @@ impl HttpClientLink {
     }
 
     fn begin_turns(&mut self) {
-        while self.end.is_none()
+        while self.failure.is_none()
             && self.open.len() + self.answers.len() < CONNECTIONS_MAX
             && let Some(payload) = self.waiting.pop_front()
         {
@@ -107,6 +108,13 @@ impl HttpClientLink {
                 Box::pin(exchange(target, self.idle.pop(), payload, Arc::clone(&is_sent)));
             self.open.push(Turn { exchange, len, is_sent });
         }
+    }
+
+    /// Ready once, with what has ended the link.
+    fn poll_failure(&mut self) -> Poll<LinkError> {
+        let Some(error) = self.failure.take() else { return Poll::Pending };
+        self.finish();
+        Poll::Ready(error)
     }
 
     /// Ends all connections.
@@ -142,9 +150,7 @@ impl Link for HttpClientLink {
         self.poll_turns(cx);
         match self.unsent() {
             0 => Poll::Ready(Ok(())),
-            // The end of the link is to be received.
-            _ if self.end.is_some() => Poll::Ready(Err(LinkError::Closed)),
-            _ => Poll::Pending,
+            _ => self.poll_failure().map(Err),
         }
     }
 
@@ -155,11 +161,11 @@ impl Link for HttpClientLink {
         if let Some(answer) = self.answers.pop_front() {
             return Poll::Ready(Ok(answer));
         }
-        if let Some(error) = self.end.take() {
-            self.finish();
-            return Poll::Ready(Err(error));
+        if self.is_over {
+            Poll::Ready(Err(LinkError::Closed))
+        } else {
+            self.poll_failure().map(Err)
         }
-        if self.is_over { Poll::Ready(Err(LinkError::Closed)) } else { Poll::Pending }
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {

@@ -13,10 +13,20 @@ pub(crate) fn check_payload(payload: &[u8]) -> Result<(), Misuse> {
     }
 }
 
+/// Whether the peer ended the connection within a request or an answer.
+pub(crate) fn is_cut_off(error: &hyper::Error) -> bool {
+    let kind = io_cause(error).map(io::Error::kind);
+    error.is_incomplete_message() || kind == Some(io::ErrorKind::UnexpectedEof)
+}
+
 /// What the system says, where that is the reason.
 pub(crate) fn io_error(error: hyper::Error) -> io::Error {
-    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+    match io_cause(&error) {
         Some(cause) => io::Error::new(cause.kind(), cause.to_string()),
         None => io::Error::other(error),
     }
+}
+
+fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
+    error.source().and_then(|source| source.downcast_ref())
 }

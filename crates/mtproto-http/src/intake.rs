@@ -25,12 +25,14 @@ pub const HEAD_LEN_MAX: usize = 16 << 10;
 pub(crate) struct Intake<S: Stream> {
     connection: Connection<TokioIo<Channel<S>>, Letterbox>,
     letterbox: Letterbox,
-    /// How the connection ended, if it did.
-    end: Option<hyper::Result<()>>,
+    end: Option<End>,
 }
 
-/// The end of a request that is read: of the body, or of the connection before that.
-pub(crate) type Whole = Result<(), hyper::Result<()>>;
+/// The end of a connection within a request.
+pub(crate) struct End {
+    /// What hyper says is wrong, if anything.
+    pub(crate) fault: Option<hyper::Error>,
+}
 
 impl<S: Stream> Intake<S> {
     pub(crate) fn new(channel: Channel<S>) -> Self {
@@ -48,42 +50,46 @@ impl<S: Stream> Intake<S> {
     /// [`poll_body`](Self::poll_body) is polled.
     ///
     /// # Errors
-    /// How the connection ended before.
+    /// The connection ended before.
     pub(crate) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Request<Incoming>, hyper::Result<()>>> {
+    ) -> Poll<Result<Request<Incoming>, End>> {
         self.poll_connection(cx);
         match self.letterbox.take() {
             Some(request) => Poll::Ready(Ok(request)),
-            None => self.poll_end().map(Err),
+            None => self.end.take().map_or(Poll::Pending, |end| Poll::Ready(Err(end))),
         }
     }
 
     /// Moves what arrives of `body` to `packet`; ready when it is whole, at `len` bytes.
     ///
     /// # Errors
-    /// How the connection ended before.
+    /// The connection ended before.
     pub(crate) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
         body: &mut Incoming,
         packet: &mut BytesMut,
         len: usize,
-    ) -> Poll<Whole> {
-        loop {
+    ) -> Poll<Result<(), End>> {
+        while packet.len() < len {
             self.poll_connection(cx);
-            match Pin::new(&mut *body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
+            match (Pin::new(&mut *body).poll_frame(cx), self.end.take()) {
+                (Poll::Ready(Some(Ok(frame))), end) => {
                     packet.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-                    if packet.len() == len {
-                        return Poll::Ready(Ok(()));
-                    }
+                    self.end = end;
                 }
-                // hyper tells the body that the connection ended, and the connection how.
-                Poll::Ready(_) | Poll::Pending => return self.poll_end().map(Err),
+                // hyper tells the connection better than the body what is wrong.
+                (_, Some(end)) => return Poll::Ready(Err(end)),
+                (Poll::Ready(Some(Err(error))), None) => {
+                    return Poll::Ready(Err(End { fault: Some(error) }));
+                }
+                (Poll::Ready(None), None) => return Poll::Ready(Err(End { fault: None })),
+                (Poll::Pending, None) => return Poll::Pending,
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     /// The stream again, with what hyper read beyond the request.
@@ -100,12 +106,8 @@ impl<S: Stream> Intake<S> {
         if self.end.is_none()
             && let Poll::Ready(end) = self.connection.poll_without_shutdown(cx)
         {
-            self.end = Some(end);
+            self.end = Some(End { fault: end.err() });
         }
-    }
-
-    fn poll_end(&mut self) -> Poll<hyper::Result<()>> {
-        self.end.take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -18,8 +18,8 @@ use crate::answer::{self, PACKET};
 use crate::channel::Channel;
 use crate::config::{HttpConfig, Upgrade};
 use crate::deadline::Deadline;
-use crate::fault::{check_payload, io_error};
-use crate::intake::{Intake, Whole};
+use crate::fault::{check_payload, io_error, is_cut_off};
+use crate::intake::{End, Intake};
 use crate::route::{Manner, Route, route};
 
 /// How long a client that we leave may take to read our last words.
@@ -73,7 +73,7 @@ struct Arriving<S: Stream> {
 }
 
 impl<S: Stream> Arriving<S> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Whole> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         self.intake.poll_body(cx, &mut self.body, &mut self.packet, self.len)
     }
 }
@@ -221,23 +221,25 @@ impl<S: Stream + 'static> HttpServerLink<S> {
     }
 
     /// Ends a connection that broke off within a request, or that hyper has refused and answered.
-    fn give_up(&mut self, end: hyper::Result<()>) -> Result<(), LinkError> {
-        let arrived = match &self.state {
-            State::Body(arriving, _) => arriving.packet.len(),
-            _ => 0,
+    fn give_up(&mut self, end: End) -> Result<(), LinkError> {
+        let body_len = match &self.state {
+            State::Body(arriving, _) => Some(arriving.packet.len()),
+            _ => None,
         };
-        let Some(channel) = self.take_channel() else { return Ok(()) };
-        match end {
-            Ok(()) => Err(LinkError::Closed),
-            Err(error) if error.is_incomplete_message() => {
-                Err(LinkError::Truncated { received: arrived + channel.input_len() })
-            }
-            Err(error) if error.is_parse() => {
+        let Some(channel) = self.take_channel() else { return Err(LinkError::Closed) };
+        match (end.fault, body_len) {
+            (Some(error), _) if error.is_parse() => {
                 debug!(%error, "no request");
                 self.settle(channel, Manner::CLOSE);
                 Ok(())
             }
-            Err(error) => Err(io_error(error).into()),
+            (Some(error), _) if !is_cut_off(&error) => Err(io_error(error).into()),
+            // Nothing but empty lines.
+            (None, None) => Err(LinkError::Closed),
+            (_, body_len) => {
+                let received = channel.input_len() + body_len.unwrap_or(0);
+                Err(LinkError::Truncated { received })
+            }
         }
     }
 
@@ -369,4 +371,35 @@ fn poll_begin<S: Stream>(
 fn poll_leave<S: Stream>(channel: &mut Channel<S>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     ready!(channel.poll_shut(cx))?;
     channel.poll_drain(LEAVE_LEN_MAX, cx)
+}
+
+#[cfg(test)]
+mod tests {
+    use mtproto_transport::LinkExt;
+    use tokio::io::{AsyncWriteExt, duplex};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// Long polls are held by the ten thousand.
+    #[tokio::test]
+    async fn a_turn_that_is_held_has_no_buffer() {
+        assert!(size_of::<HttpServerLink<TcpStream>>() <= 192);
+        let (mut client, server) = duplex(1 << 10);
+        let mut link = HttpServerLink::new(server, Origin::MEMORY, Arc::default());
+        for _ in 0..2 {
+            client
+                .write_all(b"POST /api HTTP/1.1\r\nContent-Length: 8\r\n\r\npacket!!")
+                .await
+                .unwrap();
+            link.recv().await.unwrap();
+            match &mut link.state {
+                State::Held(channel, _) => {
+                    assert_eq!((channel.input_len(), channel.output().capacity()), (0, 0));
+                }
+                _ => panic!("no turn is open"),
+            }
+            link.send(Outbound::packet("answer!!")).await.unwrap();
+        }
+    }
 }

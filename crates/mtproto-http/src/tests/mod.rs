@@ -1,6 +1,9 @@
 //! Requests as clients write them, and links at both ends.
 
+mod client;
+mod hostile;
 mod links;
+mod patience;
 mod raw;
 mod requests;
 
@@ -21,9 +24,13 @@ const IN_FLIGHT: usize = 1 << 14;
 
 /// A dialler within this process, and the listener it reaches.
 fn memory() -> (HttpDial, MemoryListen) {
+    memory_at("http://server:80/api")
+}
+
+fn memory_at(address: &str) -> (HttpDial, MemoryListen) {
     let (streams, accepted) = mpsc::unbounded_channel();
-    let address = "http://server:80/api".parse().unwrap();
-    (HttpDial::new(address, Arc::new(MemoryConnect(streams))), MemoryListen(accepted))
+    let connect = Arc::new(MemoryConnect(streams));
+    (HttpDial::new(address.parse().unwrap(), connect), MemoryListen(accepted))
 }
 
 /// Makes streams within this process.
@@ -44,12 +51,21 @@ impl Connect for MemoryConnect {
 /// Takes the streams of a [`MemoryConnect`].
 struct MemoryListen(mpsc::UnboundedReceiver<DuplexStream>);
 
+impl MemoryListen {
+    async fn stream(&mut self) -> DuplexStream {
+        self.0.recv().await.expect("the dialler is there")
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 #[async_trait]
 impl Listen for MemoryListen {
     async fn accept(&mut self) -> io::Result<Box<dyn Link>> {
-        let stream = self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
         let config = Arc::new(HttpConfig::default());
-        Ok(Box::new(HttpServerLink::new(stream, Origin::MEMORY, config)))
+        Ok(Box::new(HttpServerLink::new(self.stream().await, Origin::MEMORY, config)))
     }
 }
 
