@@ -9,10 +9,12 @@ use mtproto_crypto::rsa::RsaPublicKey;
 use mtproto_endpoint::client::{
     ClientConfig, ClientEndpoint, LinkEnd, Pfs, ReconnectPolicy, ServerClock, State,
 };
-use mtproto_frame::{Address, Framing, Obfuscation, Secret, Wire, WireConfig};
+use mtproto_frame::{Framing, Secret};
 use mtproto_session::PingConfig;
 use mtproto_store::{ClientRecord, ClientStore, MemoryClientStore};
-use mtproto_tcp::TcpDial;
+use mtproto_tcp::Proxy;
+#[cfg(feature = "tls")]
+use mtproto_tls::TlsClient;
 use mtproto_transport::{Dial, DialError};
 use tokio::sync::{mpsc, watch};
 
@@ -21,6 +23,7 @@ use crate::cancel::Cancellations;
 use crate::client::Shared;
 use crate::clock::{WallClock, now, wall_time};
 use crate::events::EventSink;
+use crate::route::Route;
 use crate::{Client, ConnectError, ConnectInfo};
 
 /// How long [`ClientBuilder::connect`] tries, unless it is told otherwise.
@@ -31,9 +34,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub struct ClientBuilder {
     address: Option<String>,
-    framing: Option<Framing>,
-    obfuscated: bool,
-    secret: Option<Secret>,
+    route: Route,
     dc: Option<i32>,
     keys: Vec<RsaPublicKey>,
     bad_key: Option<String>,
@@ -48,27 +49,58 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Where the server is: an [`Address`], or a text such as `tcp://host:port`.
+    /// Where the server is: an [`Address`](mtproto_frame::Address), or a text such as
+    /// `tcp://host:port` or `wss://host/apiws`, or a link to a proxy, which has the secret in it.
     pub fn address(mut self, address: impl ToString) -> Self {
         self.address = Some(address.to_string());
         self
     }
 
-    /// How packets are told apart in the stream; intermediate unless said otherwise.
+    /// How packets are told apart in the stream; intermediate unless said otherwise, or padded with
+    /// a secret that is for that. HTTP has no such thing.
     pub fn framing(mut self, framing: Framing) -> Self {
-        self.framing = Some(framing);
+        self.route.framing = Some(framing);
         self
     }
 
-    /// Whether the stream is obfuscated. Every framing but the full one can be.
+    /// Whether the stream is obfuscated. Every framing but the full one can be, and over WebSocket
+    /// is in any case.
     pub fn obfuscated(mut self, obfuscated: bool) -> Self {
-        self.obfuscated = obfuscated;
+        self.route.obfuscated = obfuscated;
         self
     }
 
     /// The secret of a proxy or server that wants one; it implies obfuscation.
     pub fn secret(mut self, secret: Secret) -> Self {
-        self.secret = Some(secret);
+        self.route.secret = Some(secret);
+        self
+    }
+
+    /// Goes through this proxy of SOCKS5 or HTTP.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.route.proxy = Some(proxy);
+        self
+    }
+
+    /// Whether IPv6 addresses of the server come before IPv4 ones whatever the system prefers.
+    // req: S70
+    pub fn ipv6_first(mut self, ipv6_first: bool) -> Self {
+        self.route.ipv6_first = ipv6_first;
+        self
+    }
+
+    /// Whether [other ports](mtproto_tcp::PORTS) are tried when that of the address does not
+    /// answer, as those of a data centre may be without `this_port_only`.
+    // req: S69
+    pub fn any_port(mut self, any_port: bool) -> Self {
+        self.route.any_port = any_port;
+        self
+    }
+
+    /// Whom to believe over TLS; those whom the operating system believes unless said otherwise.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.route.tls = Some(tls);
         self
     }
 
@@ -117,8 +149,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Opens links in this way in place of TCP; address, framing, obfuscation and secret are its
-    /// own affair.
+    /// Opens links in this way; all else about the way to the server is its own affair.
     pub fn dial(mut self, dial: impl Dial + 'static) -> Self {
         self.dial = Some(Arc::new(dial));
         self
@@ -187,22 +218,16 @@ impl ClientBuilder {
 impl ClientBuilder {
     /// Starts the client without waiting for a connection.
     async fn start(
-        self,
+        mut self,
     ) -> Result<(Client, watch::Receiver<Option<Arc<DialError>>>), ConnectError> {
         if let Some(reason) = self.bad_key {
             return Err(ConnectError::ServerKey { reason });
         }
         let dc = self.dc.unwrap_or(1);
-        let address = self.address.as_deref().map(str::parse::<Address>).transpose()?;
+        let address = self.address.as_deref().map(|text| self.route.read(text)).transpose()?;
         let dial = match (self.dial, &address) {
             (Some(dial), _) => dial,
-            (None, Some(address)) => {
-                let framing = self.framing.unwrap_or(Framing::Intermediate);
-                let wire = wire_config(framing, self.obfuscated, self.secret, dc);
-                // What can never work is said at once, not after many dials.
-                Wire::client(&wire, &mut OsRandom::new())?;
-                Arc::new(TcpDial::new(address.clone(), wire))
-            }
+            (None, Some(address)) => self.route.dial(address, dc)?,
             (None, None) => return Err(ConnectError::AddressMissing),
         };
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryClientStore::default()));
@@ -268,16 +293,6 @@ fn spawn(
         actor: Mutex::new(Some(tokio::spawn(actor.run()))),
     });
     (client, dial_error_out)
-}
-
-/// What the stream is to be like.
-fn wire_config(framing: Framing, obfuscated: bool, secret: Option<Secret>, dc: i32) -> WireConfig {
-    let obfuscation = (obfuscated || secret.is_some()).then(|| Obfuscation {
-        secret,
-        // The header has 16 bits for it; numbers beyond mean nothing to a proxy.
-        dc: i16::try_from(dc).unwrap_or_default(),
-    });
-    WireConfig { obfuscation, ..WireConfig::plain(framing) }
 }
 
 /// Reads the store where that may block.

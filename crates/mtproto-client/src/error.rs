@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mtproto_endpoint::client::{Closed, LinkEnd, Misuse, RequestError};
-use mtproto_frame::AddressError;
+use mtproto_frame::{AddressError, ProxyLinkError, Scheme};
 use mtproto_store::StoreError;
 use mtproto_tl::DecodeError;
 use mtproto_transport::DialError;
@@ -26,6 +26,9 @@ pub enum ConnectError {
     /// The layers of the stream do not go together.
     #[error("{0}")]
     Layers(#[from] mtproto_frame::Misuse),
+    /// The builder was given a proxy link that is none.
+    #[error("{0}")]
+    ProxyLink(#[from] ProxyLinkError),
     /// The client was shut down while it was still connecting.
     #[error("the client was shut down")]
     Stopped,
@@ -41,6 +44,16 @@ pub enum ConnectError {
     /// The stored session cannot be read.
     #[error("stored session: {0}")]
     Store(#[from] StoreError),
+    /// TLS cannot be set up.
+    #[cfg(feature = "tls")]
+    #[error("{0}")]
+    Tls(#[from] mtproto_tls::TlsError),
+    /// This build has no such transport.
+    #[error("{scheme} is not in this build: turn on the feature `web`, and `tls` for TLS")]
+    Unsupported {
+        /// What the address asks for.
+        scheme: Scheme,
+    },
     /// There was no connection in time.
     #[error("not connected within {after:?}: {}", describe(.last.as_ref(), .dial.as_ref()))]
     TimedOut {

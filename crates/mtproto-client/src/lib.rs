@@ -14,6 +14,9 @@
 //! # }
 //! ```
 //!
+//! The address says which transport: `tcp`, and with the feature `web` also `ws` and `http`, with
+//! `tls` those over TLS, `wss` and `https`.
+//!
 //! This is a thin shell: one task owns the links and a
 //! [`ClientEndpoint`](mtproto_endpoint::client::ClientEndpoint), which makes every decision of the
 //! protocol. Every channel between a caller and that task is bounded, so a fast caller waits for
@@ -28,6 +31,7 @@ mod clock;
 mod error;
 mod events;
 mod links;
+mod route;
 #[cfg(test)]
 mod tests;
 
@@ -41,3 +45,6 @@ pub use mtproto_endpoint::client::{
     Closed, Gap, KeyLoss, KeyMade, LOG_OUT_MAX, LinkEnd, Misuse, ReconnectPolicy, State,
 };
 pub use mtproto_session::PingConfig;
+pub use mtproto_tcp::{Proxy, ProxyError};
+#[cfg(feature = "tls")]
+pub use mtproto_tls::{Fingerprint, FingerprintError, TlsClient, TlsError, Trust};

@@ -112,8 +112,12 @@ impl std::error::Error for PeerFault {}
 pub enum Misuse {
     /// Only a client asks for quick acks.
     ClientOnly,
+    /// A secret for fake TLS goes with TCP only.
+    FakeTlsElsewhere,
     /// The full framing has no tag, so it cannot be obfuscated.
     FullObfuscated,
+    /// HTTP has neither framing nor obfuscation.
+    HttpFraming,
     /// The full framing and HTTP have no quick acks.
     NoQuickAcks,
     /// Over HTTP a server sends nothing but the answer to a packet, and there is none that waits.
@@ -146,9 +150,15 @@ impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClientOnly => f.write_str("only a client asks for quick acks"),
+            Self::FakeTlsElsewhere => {
+                f.write_str("a secret for fake TLS goes with TCP only: write tcp://HOST:PORT")
+            }
             Self::FullObfuscated => {
                 f.write_str("the full framing cannot be obfuscated: choose another framing")
             }
+            Self::HttpFraming => f.write_str(
+                "HTTP has neither framing, obfuscation nor secret: leave them away, or choose ws",
+            ),
             Self::NoQuickAcks => {
                 f.write_str("there are no quick acks in the full framing and HTTP")
             }

@@ -14,6 +14,8 @@
 //! | [`store`] | storage traits, in memory and as a session file | |
 //! | [`endpoint`] | a whole client or server without clock, socket or runtime | |
 //! | `transport`, `tcp` | links, and TCP | `tcp` |
+//! | `http`, `ws` | HTTP with long polls, WebSocket | `web` |
+//! | `tls` | certificates, and whom to believe: `https`, `wss` | `tls` |
 //! | `client` | a client that keeps its requests over reconnects | `client` |
 //! | `server` | a server for any TL schema | `server` |
 //! | `store_redb` | auth keys in one redb file | `redb` |
@@ -30,6 +32,8 @@ pub use mtproto_client as client;
 pub use mtproto_crypto as crypto;
 pub use mtproto_endpoint as endpoint;
 pub use mtproto_frame as frame;
+#[cfg(feature = "web")]
+pub use mtproto_http as http;
 pub use mtproto_pack as pack;
 #[cfg(feature = "server")]
 pub use mtproto_server as server;
@@ -42,5 +46,9 @@ pub use mtproto_tcp as tcp;
 pub use mtproto_tl as tl;
 #[cfg(feature = "codegen")]
 pub use mtproto_tl_gen as tl_gen;
-#[cfg(any(feature = "client", feature = "server", feature = "tcp"))]
+#[cfg(feature = "tls")]
+pub use mtproto_tls as tls;
+#[cfg(any(feature = "client", feature = "server", feature = "tcp", feature = "web"))]
 pub use mtproto_transport as transport;
+#[cfg(feature = "web")]
+pub use mtproto_ws as ws;

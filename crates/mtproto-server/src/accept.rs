@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tracing::{debug, error, warn};
 
-use crate::connection::{Connection, Life, Patience};
+use crate::connection::{Connection, Life, Parting, Patience};
+use crate::door::Door;
 use crate::quota::{Place, Quota};
 use crate::shard::{Shards, Stopped, ToShard};
 
@@ -28,6 +29,7 @@ pub(crate) struct Acceptor {
     pub(crate) patience: Patience,
     pub(crate) quota: Arc<Quota>,
     pub(crate) next_link: AtomicU64,
+    pub(crate) door: Arc<Door>,
 }
 
 impl Acceptor {
@@ -46,7 +48,8 @@ impl Acceptor {
             let shard = usize::try_from(id.0).unwrap_or(0) % self.shards.len();
             match self.adopt(id, stream, peer, place) {
                 Ok(connection) => {
-                    if send_to(shard, connection).await.is_err() {
+                    let door = Arc::clone(&self.door);
+                    if send_to(shard, connection, door).await.is_err() {
                         return;
                     }
                 }
@@ -72,27 +75,43 @@ impl Acceptor {
 }
 
 /// Lets the connection go on in the runtime of `shard`.
-async fn send_to(shard: usize, mut connection: Detached) -> Result<(), Stopped> {
+async fn send_to(shard: usize, mut connection: Detached, door: Arc<Door>) -> Result<(), Stopped> {
     let life = &mut connection.life;
     life.shards.settle(shard);
     let (id, outbox, shards) = (life.id, Arc::clone(&life.outbox), life.shards.clone());
     let start = Box::new(move || {
         spawn_local(async move {
             if let Some(connection) = change_over(connection, mtproto_tcp::attach).await {
-                run_on(shard, connection).await;
+                run_on(shard, connection, door).await;
             }
         });
     });
     shards.send(shard, ToShard::Accept(id, outbox, start)).await
 }
 
-/// Runs the connection, and moves it when it turns out to belong elsewhere.
-async fn run_on(shard: usize, mut connection: Connection<TcpLink>) {
-    let Some(owner) = connection.run(shard).await else { return };
-    debug!(id = connection.life.id.0, from = shard, to = owner, "moving");
-    if let Some(connection) = change_over(connection, mtproto_tcp::detach).await {
-        // A server that has stopped needs no connection.
-        let _ = send_to(owner, connection).await;
+/// Runs the connection, and lets it go on elsewhere or as something else when it turns out to be
+/// that.
+async fn run_on(shard: usize, mut connection: Connection<TcpLink>, door: Arc<Door>) {
+    match connection.run(shard).await {
+        Parting::Ended => connection.life.end().await,
+        Parting::Foreign(protocol) => {
+            let Connection { link, mut life } = connection;
+            life.stay();
+            if let Some(link) = door.open(protocol, link, life.first_packet_limit()).await {
+                let mut connection = Connection { link, life };
+                connection.run(shard).await;
+                connection.life.end().await;
+            } else {
+                life.end().await;
+            }
+        }
+        Parting::Home(owner) => {
+            debug!(id = connection.life.id.0, from = shard, to = owner, "moving");
+            if let Some(connection) = change_over(connection, mtproto_tcp::detach).await {
+                // A server that has stopped needs no connection.
+                let _ = send_to(owner, connection, door).await;
+            }
+        }
     }
 }
 
@@ -106,7 +125,7 @@ async fn change_over<L, M>(
         Ok(link) => Some(Connection { link, life }),
         Err(error) => {
             warn!(id = life.id.0, %error, "a connection was lost on its way to another shard");
-            life.shards.forget_link(life.id).await;
+            life.end().await;
             None
         }
     }

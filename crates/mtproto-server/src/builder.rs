@@ -11,11 +11,18 @@ use bytes::Bytes;
 use mtproto_crypto::OsRandom;
 use mtproto_crypto::rsa::RsaPrivateKey;
 use mtproto_endpoint::server::{QUEUED_BYTES_MAX, ServerConfig, ServerEndpoint};
+use mtproto_frame::fake_tls::Gate;
 use mtproto_frame::{Secret, ServerWireConfig};
+#[cfg(feature = "web")]
+use mtproto_http::{HttpConfig, Pages};
 use mtproto_pack::RpcError;
 use mtproto_session::{SALT_PERIOD, SaltSecret, ServerSessionConfig, Strictness};
 use mtproto_store::{KeyStore, MemoryKeyStore, StoreError};
 use mtproto_tcp::{BindError, TcpListen};
+#[cfg(feature = "tls")]
+use mtproto_tls::TlsServer;
+#[cfg(feature = "web")]
+use mtproto_ws::WsServerConfig;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tower_service::Service;
@@ -24,6 +31,9 @@ use tracing::info;
 use crate::accept::Acceptor;
 use crate::clock::{now, server_clock};
 use crate::connection::Patience;
+use crate::door::Door;
+#[cfg(feature = "web")]
+use crate::door::websockets::WebSockets;
 use crate::pool::HandshakePool;
 use crate::quota::{Forbidden, Quota};
 use crate::shard::{MAILBOX_MAX, Shard, Shards};
@@ -111,6 +121,11 @@ pub struct ServerBuilder {
     shards: NonZeroUsize,
     limits: Limits,
     is_forbidden: Forbidden,
+    site: Option<String>,
+    #[cfg(feature = "web")]
+    pages: Option<Arc<dyn Pages>>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsServer>,
 }
 
 impl Default for ServerBuilder {
@@ -126,6 +141,11 @@ impl Default for ServerBuilder {
             shards: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             limits: Limits::default(),
             is_forbidden: Box::new(|_| false),
+            site: None,
+            #[cfg(feature = "web")]
+            pages: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -156,6 +176,30 @@ impl ServerBuilder {
     #[must_use]
     pub fn secret(mut self, secret: Secret) -> Self {
         self.secrets.push(secret);
+        self
+    }
+
+    /// Shows `site`, `HOST:PORT`, to whoever comes as to a site over TLS and knows no fake TLS
+    /// secret, so that the port looks like that site's. Without it such connections are closed.
+    #[must_use]
+    pub fn site(mut self, site: impl Into<String>) -> Self {
+        self.site = Some(site.into());
+        self
+    }
+
+    /// Serves HTTPS and secure WebSocket too, with this certificate.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Shows pages to browsers.
+    #[cfg(feature = "web")]
+    #[must_use]
+    pub fn pages(mut self, pages: impl Pages + 'static) -> Self {
+        self.pages = Some(Arc::new(pages));
         self
     }
 
@@ -292,7 +336,7 @@ impl ServerBuilder {
         let limits = &self.limits;
         Acceptor {
             shards,
-            wire,
+            wire: Arc::clone(&wire),
             patience: Patience {
                 first_packet: limits.first_packet_max,
                 handshake: limits.handshake_max,
@@ -306,7 +350,27 @@ impl ServerBuilder {
                 limits.exchanges_per_ip_per_second,
             )),
             next_link: AtomicU64::new(1),
+            door: Arc::new(Door {
+                gate: Gate::new(&self.secrets, OsRandom::new()),
+                site: self.site,
+                #[cfg(feature = "web")]
+                http: Arc::new(http_config(&wire, self.pages)),
+                #[cfg(feature = "tls")]
+                tls: self.tls,
+                wire,
+            }),
         }
+    }
+}
+
+/// HTTP, with WebSockets on its connections.
+#[cfg(feature = "web")]
+fn http_config(wire: &ServerWireConfig, pages: Option<Arc<dyn Pages>>) -> HttpConfig {
+    HttpConfig {
+        packet_len_max: wire.frame_len_max,
+        pages,
+        upgrade: Some(Arc::new(WebSockets(WsServerConfig::new(wire)))),
+        ..HttpConfig::default()
     }
 }
 

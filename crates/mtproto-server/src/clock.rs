@@ -1,6 +1,6 @@
 //! The one place of the server that reads clocks.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use mtproto_session::ServerClock;
 use mtproto_tl::ServerTime;
@@ -13,7 +13,15 @@ pub(crate) fn now() -> Instant {
 
 /// Ties the machines' clock to the time of day.
 pub(crate) fn server_clock() -> ServerClock {
+    ServerClock::new(now(), ServerTime::from_unix(since_epoch()))
+}
+
+/// The time of day, in seconds since 1970.
+pub(crate) fn unix_time() -> u32 {
+    u32::try_from(since_epoch().as_secs()).unwrap_or(u32::MAX)
+}
+
+fn since_epoch() -> Duration {
     #[allow(clippy::disallowed_methods, reason = "a driver is where the time comes from")]
-    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    ServerClock::new(now(), ServerTime::from_unix(since_epoch))
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use mtproto_frame::{Inbound, Outbound, TransportError};
+use mtproto_frame::{Foreign, Inbound, Outbound, TransportError, WireFault};
 use mtproto_session::LinkId;
 use mtproto_transport::{Link, LinkError, Peer, UNSENT_MAX};
 use tokio::time::Sleep;
@@ -56,6 +56,19 @@ pub(crate) struct Life {
     received: Vec<Packet>,
     stage: Stage,
     has_moved: bool,
+    /// Of the link, as last seen: a WebSocket begins as HTTP.
+    takes_turns: bool,
+}
+
+/// How a shard and a connection part.
+#[derive(Debug)]
+pub(crate) enum Parting {
+    /// It is over.
+    Ended,
+    /// It speaks another protocol; the link still has all that came.
+    Foreign(Foreign),
+    /// It has shown a key of this other shard, where it should go on.
+    Home(usize),
 }
 
 /// Why a connection ended, for the log.
@@ -95,7 +108,23 @@ impl Life {
             received: Vec::new(),
             stage: Stage::New,
             has_moved: false,
+            takes_turns: false,
         }
+    }
+
+    /// Keeps the connection on the shard where it is: what it has become does not move.
+    pub(crate) fn stay(&mut self) {
+        self.has_moved = true;
+    }
+
+    /// How long the peer may take for its first packet.
+    pub(crate) fn first_packet_limit(&self) -> Duration {
+        self.patience.first_packet
+    }
+
+    /// Tells every shard that has met the connection that it is gone.
+    pub(crate) async fn end(self) {
+        self.shards.forget_link(self.id).await;
     }
 
     /// The shard of the first key that the connection shows, if it is another. Later keys are the
@@ -105,9 +134,11 @@ impl Life {
         Some(self.shards.owner(first)).filter(|owner| *owner != home && !self.has_moved)
     }
 
-    /// How long the peer may be silent now.
+    /// How long the peer may be silent now. A link that takes turns has limits of its own, which
+    /// know what it waits for.
     fn allowance(&self) -> Duration {
         match self.stage {
+            _ if self.takes_turns => self.patience.idle,
             Stage::New => self.patience.first_packet,
             Stage::Handshake => self.patience.handshake,
             Stage::Keyed => self.patience.idle,
@@ -116,23 +147,22 @@ impl Life {
 }
 
 impl<L: Link> Connection<L> {
-    /// Runs on the shard `home` until either side ends it, and then tells every shard that has met
-    /// it; or until it shows a key of another shard, where it should go on: that one is returned.
-    pub(crate) async fn run(&mut self, home: usize) -> Option<usize> {
+    /// Runs on the shard `home` until either side ends it, or it has to go on elsewhere.
+    pub(crate) async fn run(&mut self, home: usize) -> Parting {
         let span = info_span!("connection", id = self.life.id.0, peer = %self.link.peer());
         async {
             debug!(home, "opened");
-            let end = match self.serve(home).await {
-                Ok(shard) => return Some(shard),
-                Err(end) => end,
-            };
-            match &end {
+            match self.serve(home).await {
+                Ok(shard) => return Parting::Home(shard),
+                // req: S117
+                Err(End::Link(LinkError::Fault(WireFault::Foreign(protocol)))) => {
+                    return Parting::Foreign(protocol);
+                }
                 // A stream that is no MTProto is read and dropped, so that a probe learns nothing.
-                End::Link(error) => debug!(%error, "closed by the peer"),
-                end => debug!(?end, stage = ?self.life.stage, "closed"),
+                Err(End::Link(error)) => debug!(%error, "closed by the peer"),
+                Err(end) => debug!(?end, stage = ?self.life.stage, "closed"),
             }
-            self.life.shards.forget_link(self.life.id).await;
-            None
+            Parting::Ended
         }
         .instrument(span)
         .await
@@ -224,6 +254,10 @@ impl<L: Link> Connection<L> {
         }
         if !self.life.received.is_empty() {
             return Poll::Ready(Step::Packets);
+        }
+        if self.link.takes_turns() != self.life.takes_turns {
+            self.life.takes_turns = self.link.takes_turns();
+            timer.reset(self.life.allowance());
         }
         timer.poll(cx).map(|()| Step::Silent)
     }

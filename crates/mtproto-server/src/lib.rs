@@ -18,6 +18,9 @@
 //! # }
 //! ```
 //!
+//! One port takes every transport: TCP in all framings, obfuscated or not, and what looks like TLS;
+//! with the feature `web` HTTP and WebSocket, and with `tls` both over TLS.
+//!
 //! A server runs one shard per core: a thread that owns every auth key that hashes to it, with all
 //! of its sessions, so nothing of a session is ever locked. Connections are dealt to the shards in
 //! turn and hand each packet to its owner.
@@ -26,6 +29,7 @@ mod accept;
 mod builder;
 mod clock;
 mod connection;
+mod door;
 mod listing;
 mod outbox;
 mod pool;
@@ -36,7 +40,11 @@ mod shard;
 
 pub use builder::{Limits, ServeError, ServerBuilder};
 pub use listing::{SESSIONS_PAGE_MAX, SessionInfo, Sessions};
+#[cfg(feature = "web")]
+pub use mtproto_http::{Page, Pages};
 pub use mtproto_pack::RpcError;
 pub use mtproto_session::Strictness;
+#[cfg(feature = "tls")]
+pub use mtproto_tls::{TlsError, TlsServer};
 pub use server::{PushError, Server, SessionHandle};
 pub use service::{HandlerFn, Request, handler_fn, method_invalid};

@@ -1,17 +1,24 @@
 //! The client's side.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use mtproto_crypto::{OsRandom, SecureRandom};
-use mtproto_frame::{Address, WireConfig};
-use mtproto_transport::{Dial, DialError, Link, StreamLink};
+use mtproto_frame::fake_tls::{ClientHandshake, HelloShape};
+use mtproto_frame::{Address, Secret, SecretKey, WireConfig};
+use mtproto_transport::{Carrier, Dial, DialError, FakeTlsStream, Link, Origin, StreamLink};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::connect::origin;
 use crate::{TcpConnect, TcpLink};
 
-/// Makes links to one address.
+/// How long a proxy may take to answer the hello of fake TLS.
+pub const FAKE_TLS_LIMIT: Duration = Duration::from_secs(10);
+
+/// Makes links to one address; in records of fake TLS if the secret is for that.
 pub struct TcpDial {
     address: Address,
     config: WireConfig,
@@ -47,15 +54,14 @@ impl TcpDial {
         &self.address
     }
 
-    /// As [`Dial::dial`], with the stream still known. Cancel-safe.
+    /// As [`Dial::dial`] without fake TLS, with the stream still known. Cancel-safe.
     ///
     /// # Errors
     /// Why there is no connection, naming the address.
     pub async fn dial_link(&self) -> Result<TcpLink, DialError> {
         let stream = self.connect.open(&self.address).await?;
         let origin = origin(&stream, &self.address)?;
-        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        StreamLink::client(stream, origin, &self.config, &mut **random)
+        StreamLink::client(stream, origin, &self.config, &mut **self.lock_random())
             .map_err(|misuse| DialError::Config { target: self.address.to_string(), misuse })
     }
 }
@@ -63,8 +69,50 @@ impl TcpDial {
 #[async_trait]
 impl Dial for TcpDial {
     async fn dial(&self) -> Result<Box<dyn Link>, DialError> {
-        Ok(Box::new(self.dial_link().await?))
+        let secret = self.config.obfuscation.as_ref().and_then(|it| it.secret.as_ref());
+        match secret {
+            Some(Secret::FakeTls { key, domain }) => {
+                Ok(Box::new(self.dial_fake_tls(key, domain).await?))
+            }
+            _ => Ok(Box::new(self.dial_link().await?)),
+        }
     }
+}
+
+impl TcpDial {
+    /// A link in records of fake TLS.
+    // req: S116
+    async fn dial_fake_tls(
+        &self,
+        key: &SecretKey,
+        domain: &str,
+    ) -> Result<StreamLink<FakeTlsStream<TcpStream>>, DialError> {
+        let target = || self.address.to_string();
+        let stream = self.connect.open(&self.address).await?;
+        let origin = Origin { carrier: Carrier::FakeTls, ..origin(&stream, &self.address)? };
+        let (handshake, hello) = {
+            let shape = HelloShape::default();
+            ClientHandshake::start(key, domain, shape, unix_time(), &mut **self.lock_random())
+        };
+        let limit = FAKE_TLS_LIMIT;
+        let stream = timeout(limit, FakeTlsStream::connect(stream, handshake, &hello))
+            .await
+            .map_err(|_| DialError::Timeout { target: target(), limit })?
+            .map_err(|source| DialError::Connect { target: target(), source })?;
+        StreamLink::client(stream, origin, &self.config, &mut **self.lock_random())
+            .map_err(|misuse| DialError::Config { target: target(), misuse })
+    }
+
+    fn lock_random(&self) -> MutexGuard<'_, Box<dyn SecureRandom>> {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// In seconds since 1970.
+fn unix_time() -> u32 {
+    #[allow(clippy::disallowed_methods, reason = "a driver is where the time comes from")]
+    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u32::try_from(since_epoch.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for TcpDial {

@@ -15,7 +15,7 @@ mod socket;
 mod tests;
 
 pub use connect::{CONNECT_LIMIT, FAILURE_MEMORY, FAILURES_MAX, PORTS, TcpConnect};
-pub use dial::TcpDial;
+pub use dial::{FAKE_TLS_LIMIT, TcpDial};
 pub use listen::{ACCEPT_PAUSE, BACKLOG, BindError, TcpListen};
 pub use proxy::{PROXY_HEAD_LEN_MAX, PROXY_HEADERS_MAX, Proxy, ProxyError};
 pub use race::ATTEMPT_DELAY;
