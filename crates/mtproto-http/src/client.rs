@@ -148,9 +148,10 @@ impl Link for HttpClientLink {
             return Poll::Ready(Err(LinkError::Closed));
         }
         self.poll_turns(cx);
-        match self.unsent() {
-            0 => Poll::Ready(Ok(())),
-            _ => self.poll_failure().map(Err),
+        match self.poll_failure() {
+            Poll::Ready(error) => Poll::Ready(Err(error)),
+            Poll::Pending if self.unsent() == 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
         }
     }
 
