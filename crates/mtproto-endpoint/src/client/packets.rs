@@ -56,6 +56,12 @@ impl ClientEndpoint {
         if !self.links.is_open(packet.link) {
             return false;
         }
+        if packet.payload.is_empty() && self.links.takes_turns(packet.link) {
+            if let Some(channel) = self.phase.channel() {
+                channel.session.turn_ended(packet.link, self.now);
+            }
+            return false;
+        }
         if is_plain(&packet.payload) {
             self.handle_plain(packet.link, std::mem::take(&mut packet.payload));
             return false;

@@ -15,6 +15,7 @@ mod requests;
 mod send;
 mod sent;
 mod service;
+mod turns;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub use requests::{
 };
 use sent::SentLog;
 pub use sent::{LOST_AGE_MAX, SENT_AGE_MAX, SENT_PACKETS_MAX};
+use turns::Turns;
+pub use turns::{CLIENT_TURNS_MAX, POLL_DELAY_MAX, POLL_DELAY_MIN, POLL_INTERVAL_MIN, POLL_WAIT};
 
 /// How many ids of the server a client remembers.
 pub const CLIENT_INBOX_IDS_MAX: usize = 1000;
@@ -103,6 +106,7 @@ pub struct ClientSession {
     notices: Notices,
     /// The newest, which everything leaves by, is the last.
     links: Vec<LinkId>,
+    turns: Turns,
     quick_acks: VecDeque<(u32, Vec<RequestId>)>,
     outputs: VecDeque<ClientOutput>,
 }
@@ -136,6 +140,7 @@ impl ClientSession {
             pings: Pings::new(config.pings),
             notices: Notices::default(),
             links: Vec::new(),
+            turns: Turns::default(),
             quick_acks: VecDeque::new(),
             outputs: VecDeque::new(),
         }
@@ -231,13 +236,16 @@ impl ClientSession {
     /// so one always is.
     pub fn link_attached(&mut self, link: LinkId, takes_turns: bool, now: Instant) {
         self.now = now;
-        let _ = takes_turns;
         self.links.retain(|known| *known != link);
         if self.links.len() >= CLIENT_LINKS_MAX {
             let oldest = self.links.remove(0);
             self.pings.link_detached(oldest, false);
+            self.turns.detach(oldest);
         }
         self.links.push(link);
+        if takes_turns {
+            self.turns.attach(link);
+        }
         self.pings.link_attached(link, now);
         self.ask_unanswered();
     }
@@ -248,11 +256,20 @@ impl ClientSession {
         self.now = now;
         self.links.retain(|known| *known != link);
         self.pings.link_detached(link, self.links.is_empty());
+        self.turns.detach(link);
         self.notices.forget_link(link);
         let ask = self.requests.link_lost(link);
         self.errands.ask_states(ask);
         let lost = self.sent.lost_with(link, now);
         self.redo(link, lost);
+    }
+
+    /// An item without a byte came over a link that takes turns: a packet of ours is answered with
+    /// nothing.
+    pub fn turn_ended(&mut self, link: LinkId, now: Instant) {
+        self.now = now;
+        self.pings.heard(link, now);
+        self.turns.ended(link);
     }
 
     /// Something makes every link doubtful, such as the machine's sleep: each is pinged at once and

@@ -94,9 +94,9 @@ impl Pings {
         self.probes.insert(link, limit);
     }
 
-    /// A link that the keepalive has to ping.
-    pub(super) fn next_probe(&self) -> Option<LinkId> {
-        self.probes.keys().next().copied()
+    /// A link that the keepalive has to ping, of those that `can_send`.
+    pub(super) fn next_probe(&self, can_send: impl Fn(LinkId) -> bool) -> Option<LinkId> {
+        self.probes.keys().copied().find(|link| can_send(*link))
     }
 
     pub(super) fn link_detached(&mut self, link: LinkId, is_last: bool) {

@@ -39,6 +39,7 @@ impl ClientSession {
         now: std::time::Instant,
     ) -> Result<(), Fault> {
         self.now = now;
+        self.turns.ended(link);
         if session_id != self.session_id {
             return Ok(());
         }
@@ -111,6 +112,9 @@ impl ClientSession {
             self.acks.owe(copy, self.now);
         }
         if is_taken {
+            if seqno.is_content_related() {
+                self.turns.was_fruitful(link);
+            }
             self.act(link, id, inbound);
         }
     }

@@ -130,7 +130,7 @@ impl ClientSession {
                 Errand::DropAnswer(request) => self.errands.drop_answer(request),
                 Errand::FutureSalts => self.errands.salts_asked = None,
                 Errand::Ping(ping) => self.pings.refused(ping),
-                Errand::Reply => (),
+                Errand::HttpWait | Errand::Reply => (),
                 Errand::Request(request) => {
                     too_often |= self.requests.refused(request);
                     self.requests.send_again(request);
@@ -189,6 +189,7 @@ fn lasting(mut errands: Vec<Errand>) -> Vec<Errand> {
         Errand::Acks(_)
         | Errand::DropAnswer(_)
         | Errand::FutureSalts
+        | Errand::HttpWait
         | Errand::Reply
         | Errand::Resend(_)
         | Errand::States(_) => false,

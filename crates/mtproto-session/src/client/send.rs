@@ -6,6 +6,7 @@ use mtproto_tl::{Author, Encode, MsgId, Seqno, ServerTime, functions, types};
 
 use super::errands::SALTS_AHEAD_MIN;
 use super::sent::Errand;
+use super::turns::AT_ONCE;
 use super::{ClientSession, RequestId};
 use crate::packet::Packet;
 use crate::{FUTURE_SALTS_MAX, LinkId, MsgState, Outgoing};
@@ -23,14 +24,21 @@ impl ClientSession {
     /// Everything that is ready, as far as it fits into one packet.
     pub(super) fn next_packet(&mut self) -> Option<Outgoing> {
         self.pings.keep_alive(&self.links, self.now);
-        let mut draft = self.draft(
-            self.notices.iter().next().map(|notice| notice.link).or(self.links.last().copied())?,
-        );
-        let (link, time) = (draft.link, draft.time);
-        if self.links.contains(&link) && !self.add_requests(&mut draft) {
+        let can_send = |link: &LinkId| self.turns.has_room(*link);
+        let replied = self.notices.iter().map(|notice| notice.link).find(can_send);
+        let newest = self.links.last().copied().filter(can_send);
+        let link = replied.or(newest);
+        link.and_then(|link| self.next_packet_over(link)).or_else(|| self.next_probe())
+    }
+
+    fn next_packet_over(&mut self, link: LinkId) -> Option<Outgoing> {
+        let mut draft = self.draft(link);
+        let is_alone = self.links.contains(&link) && self.add_requests(&mut draft);
+        if self.links.contains(&link) && !is_alone {
             self.add_errands(&mut draft);
             self.add_upkeep(&mut draft);
         }
+        let time = draft.time;
         while let Some(notice) =
             self.notices.take_next(|to| to == link, |len| draft.packet.has_room(len))
         {
@@ -38,14 +46,18 @@ impl ClientSession {
             let message = draft.packet.push_service(notice.body, notice.author, ids, seqnos, time);
             draft.log.push((message.id, Errand::Reply));
         }
+        if !is_alone {
+            self.add_http_wait(&mut draft);
+        }
         self.add_acks(&mut draft);
-        self.finish(draft).or_else(|| self.next_probe())
+        self.finish(draft)
     }
 
     /// A ping over a link that nothing else leaves by.
     fn next_probe(&mut self) -> Option<Outgoing> {
-        let mut draft = self.draft(self.pings.next_probe()?);
+        let mut draft = self.draft(self.pings.next_probe(|link| self.turns.has_room(link))?);
         self.add_upkeep(&mut draft);
+        self.add_http_wait(&mut draft);
         self.finish(draft)
     }
 
@@ -59,15 +71,22 @@ impl ClientSession {
         let newest = self.links.last().copied();
         let links = self.links.clone().into_iter();
         let packets = links.filter_map(|link| {
+            let takes_turns = self.turns.takes(link);
+            if !self.turns.has_room(link) {
+                return None;
+            }
             let mut draft = self.draft(link);
-            if stay {
+            if stay && !takes_turns {
                 let ping_id = i64::from_le_bytes(self.pings.next().0.to_le_bytes());
                 let query =
                     functions::PingDelayDisconnect { ping_id, disconnect_delay: LAST_DELAY };
                 self.add_service(&mut draft, &query, Errand::Reply);
             }
-            if Some(link) == newest {
+            if Some(link) == newest && !self.acks.is_empty() {
                 self.acks.hurry(now);
+                if takes_turns {
+                    self.add_service(&mut draft, &AT_ONCE, Errand::HttpWait);
+                }
                 self.add_acks(&mut draft);
             }
             self.finish(draft)
@@ -82,12 +101,15 @@ impl ClientSession {
 
     /// When there is something to do without any input. Without a link there is nothing.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.links.last()?;
+        let newest = *self.links.last()?;
+        // Without room for a packet, what is due waits until one of those that are open has ended.
+        let can_send = self.turns.has_room(newest);
         let deadlines = [
-            self.acks.deadline(),
+            self.acks.deadline().filter(|_| can_send),
             self.pings.deadline(),
             self.requests.next_check(),
-            Some(self.salts_due()),
+            can_send.then(|| self.salts_due()),
+            self.turns.deadline(newest),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -170,7 +192,8 @@ impl ClientSession {
             && let Some((ping, delay)) = self.pings.take_due(draft.link, self.now)
         {
             let ping_id = i64::from_le_bytes(ping.0.to_le_bytes());
-            match delay {
+            // A link that takes turns is ours to keep.
+            match delay.filter(|_| !self.turns.takes(draft.link)) {
                 Some(disconnect_delay) => {
                     let query = functions::PingDelayDisconnect { ping_id, disconnect_delay };
                     self.add_service(draft, &query, Errand::Ping(ping));
@@ -203,6 +226,28 @@ impl ClientSession {
         self.add_service(draft, &types::MsgsAck { msg_ids }, errand);
     }
 
+    /// Over a link that takes turns: a packet that asks nothing is a long poll if no other packet
+    /// is open, else it is answered at once. So is the last that may be open: while many queries
+    /// take long, there is always room for another. Its answer comes with another packet.
+    // req: S56, S64
+    fn add_http_wait(&mut self, draft: &mut Draft) {
+        let link = draft.link;
+        if !self.turns.takes(link) || !draft.packet.has_room(ERRAND_LEN_MAX) {
+            return;
+        }
+        let asks = draft.log.iter().any(|(_, errand)| errand.is_answered());
+        let is_newest = self.links.last() == Some(&link);
+        let acks_due = self.acks.deadline().is_some_and(|due| due <= self.now);
+        if !asks && is_newest && self.turns.wants_poll(link, self.now) {
+            self.turns.polled(link, self.now);
+            self.add_service(draft, &self.turns.poll(), Errand::HttpWait);
+        } else if asks && self.turns.is_last(link)
+            || !asks && (!draft.packet.is_empty() || is_newest && acks_due)
+        {
+            self.add_service(draft, &AT_ONCE, Errand::HttpWait);
+        }
+    }
+
     fn add_service(&mut self, draft: &mut Draft, object: &impl Encode, errand: Errand) {
         let (body, ids) = (object.to_bytes(), &mut self.ids);
         let message = draft.packet.push_service(body, Author::Client, ids, self.seqnos, draft.time);
@@ -219,6 +264,8 @@ impl ClientSession {
             }
         }
         self.sent.add(message.id, link, log, self.now);
+        self.turns.sent(link);
+        let quick_ack = quick_ack && !self.turns.takes(link);
         let salt = self.salts.current(time);
         Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack })
     }

@@ -31,6 +31,8 @@ pub(super) enum Errand {
     DropAnswer(MsgId),
     /// `get_future_salts`.
     FutureSalts,
+    /// `http_wait`.
+    HttpWait,
     /// `ping` and `ping_delay_disconnect`.
     Ping(PingId),
     /// A request.
@@ -41,6 +43,13 @@ pub(super) enum Errand {
     Reply,
     /// `msgs_state_req`.
     States(Vec<MsgId>),
+}
+
+impl Errand {
+    /// Whether the server has something to say to it.
+    pub(super) fn is_answered(&self) -> bool {
+        !matches!(self, Self::Acks(_) | Self::HttpWait | Self::Reply)
+    }
 }
 
 /// The packets sent last, by the id of the outermost message.
@@ -101,7 +110,11 @@ impl SentLog {
             | Errand::DropAnswer(_)
             | Errand::FutureSalts
             | Errand::Resend(_) => Some(errand.clone()),
-            Errand::Ping(_) | Errand::Reply | Errand::Request(_) | Errand::States(_) => None,
+            Errand::HttpWait
+            | Errand::Ping(_)
+            | Errand::Reply
+            | Errand::Request(_)
+            | Errand::States(_) => None,
         });
         errands.collect()
     }

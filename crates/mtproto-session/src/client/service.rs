@@ -123,6 +123,7 @@ impl ClientSession {
         let ping = PingId(u64::from_le_bytes(pong.ping_id.to_le_bytes()));
         if let Some((link, round_trip)) = self.pings.pong(ping, self.now) {
             self.compare_times(pong.msg_id, id);
+            self.turns.measured(link, round_trip);
             self.tell(ClientEvent::Pong { ping, link, round_trip });
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct Talk {
     pub(super) transcript: Transcript,
     pub(super) packets: Vec<Outgoing>,
     ids: MsgIds,
-    text: String,
+    pub(super) text: String,
 }
 
 /// Runs a script with a client that knows the time and a list of salts, and has just got its link.
@@ -68,6 +68,13 @@ impl Talk {
     pub(super) fn attach(&mut self, link: LinkId) {
         self.note('+', link, "link open");
         self.session.link_attached(link, false, self.now);
+        self.drain();
+    }
+
+    /// A link that takes turns is open.
+    pub(super) fn attach_turns(&mut self, link: LinkId) {
+        self.note('+', link, "link open, in turns");
+        self.session.link_attached(link, true, self.now);
         self.drain();
     }
 
@@ -198,7 +205,7 @@ impl Talk {
         }
     }
 
-    fn note(&mut self, direction: char, link: LinkId, line: &str) {
+    pub(super) fn note(&mut self, direction: char, link: LinkId, line: &str) {
         let at = format!("{}ms", (self.now - start()).as_millis());
         let link = if link == LINK { String::new() } else { format!("[{}] ", link.0) };
         self.text.push_str(&format!("{at:<8} {direction} {link}{line}\n"));

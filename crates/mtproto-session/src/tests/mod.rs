@@ -6,6 +6,7 @@ mod client;
 mod client_limits;
 mod client_refusals;
 mod client_talk;
+mod client_turns;
 mod drop_answer;
 mod lossy;
 mod quirks;
