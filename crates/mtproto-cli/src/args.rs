@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mtproto_kit::frame::{Address, Framing, Secret};
 
 use crate::connect::{seconds, secret};
+use crate::secret::SecretArgs;
 
 /// MTProto 2.0 for both sides of the wire: a server, a client, and a demonstration of both.
 ///
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     Keygen(KeygenArgs),
     Ping(PingArgs),
+    Secret(SecretArgs),
     Serve(ServeArgs),
     Sim(SimArgs),
 }

@@ -12,6 +12,7 @@ mod handlers;
 mod keygen;
 mod keys;
 mod ping;
+mod secret;
 mod serve;
 mod sim;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => run(demo::run(args)),
         Command::Keygen(args) => keygen::run(&args),
         Command::Ping(args) => run(ping::run(args)),
+        Command::Secret(args) => secret::run(&args),
         Command::Serve(args) => run(serve::run(args)),
         Command::Sim(args) => sim::run(&args),
     };

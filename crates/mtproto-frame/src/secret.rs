@@ -80,9 +80,15 @@ impl Secret {
     #[must_use]
     pub fn link_text(&self) -> String {
         match self {
-            Self::FakeTls { .. } => to_base64url(&self.to_bytes()),
+            Self::FakeTls { .. } => self.base64url(),
             Self::Padded(_) | Self::Plain(_) => self.to_string(),
         }
+    }
+
+    /// In base64url without padding.
+    #[must_use]
+    pub fn base64url(&self) -> String {
+        to_base64url(&self.to_bytes())
     }
 
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
