@@ -1,8 +1,10 @@
 //! Promise: a session outlives its connections. What is asked is carried out once and answered,
 //! what is pushed arrives, and a server that stops lets its clients finish.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use mtproto_kit::auth::KeyKind;
 use mtproto_kit::pack::{Message, gzip, object_id};
 use mtproto_kit::server::method_invalid;
 use mtproto_kit::tl::functions::{GetFutureSalts, Ping, PingDelayDisconnect};
@@ -14,7 +16,7 @@ use mtproto_kit::tl::wrappers::functions::InvokeWithLayer;
 use mtproto_kit::tl::{Decode, Encode, MsgId, Raw, Salt};
 use mtproto_tests::{
     COUNT, ECHO, HandSession, PANIC, PUSHED, Peer, Received, SLEEP_MS, World, answer_in, now,
-    object,
+    object, server,
 };
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -331,6 +333,38 @@ async fn a_ping_closes_its_connection_after_the_delay_it_asked_for() {
     assert!(elapsed > Duration::from_millis(900), "closed after {elapsed:?}");
     assert!(elapsed < Duration::from_secs(4), "closed after {elapsed:?}");
     session.settle(&mut other).await;
+}
+
+// req: S29
+#[tokio::test]
+async fn a_ping_with_another_key_keeps_its_connection_open() {
+    let shards = NonZeroUsize::new(2).expect("not zero");
+    let world = World::start_with(server().shards(shards)).await;
+    let (mut peer, mut session) = world.join(38).await;
+    let shard_of = |session: &HandSession| session.key.id() % 2;
+    // Of a key that another shard owns.
+    let mut other = loop {
+        let key = peer.make_key(KeyKind::Permanent).await;
+        let other = HandSession::new(&key, 39);
+        if shard_of(&other) != shard_of(&session) {
+            break other;
+        }
+    };
+    for (session, disconnect_delay) in [(&mut session, 1), (&mut other, 60)] {
+        session.settle(&mut peer).await;
+        let ping = session.service(&PingDelayDisconnect { ping_id: 1, disconnect_delay });
+        session.send(&mut peer, &ping).await;
+        session.expect_object::<Pong>(&mut peer).await;
+    }
+    sleep(Duration::from_millis(1500)).await;
+    for session in [&mut session, &mut other] {
+        session.settle(&mut peer).await;
+    }
+    // What it says last counts, on whichever shard.
+    let ping = session.service(&PingDelayDisconnect { ping_id: 2, disconnect_delay: 0 });
+    session.send(&mut peer, &ping).await;
+    session.expect_object::<Pong>(&mut peer).await;
+    assert_eq!(peer.receive().await, Received::Closed);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use mtproto_frame::Outbound;
 use mtproto_transport::Peer;
@@ -17,6 +18,7 @@ struct State {
     items: Vec<Outbound>,
     bytes: usize,
     phase: Phase,
+    closes_at: Option<Instant>,
     waker: Option<Waker>,
 }
 
@@ -40,8 +42,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An empty queue for the connection of `peer`.
     pub(crate) fn new(peer: Peer) -> Self {
-        let (items, bytes, phase, waker) = (Vec::new(), 0, Phase::default(), None);
-        Self { state: Mutex::new(State { peer, items, bytes, phase, waker }) }
+        let (items, phase, closes_at, waker) = (Vec::new(), Phase::default(), None, None);
+        Self { state: Mutex::new(State { peer, items, bytes: 0, phase, closes_at, waker }) }
     }
 
     /// More has become known of the peer.
@@ -52,6 +54,18 @@ impl Outbox {
     /// Who reads it.
     pub(crate) fn peer(&self) -> Peer {
         self.lock().peer
+    }
+
+    /// A session of the connection wants it closed at this moment, and no sooner.
+    // req: S29
+    pub(crate) fn close_at(&self, at: Instant) {
+        self.lock().closes_at = Some(at);
+    }
+
+    /// Whether a session of it wanted last that it stays beyond `now`.
+    // req: S29
+    pub(crate) fn stays(&self, now: Instant) -> bool {
+        self.lock().closes_at.is_some_and(|at| at > now)
     }
 
     /// Queues `item`. Beyond the bound everything queued is thrown away and the connection closes.

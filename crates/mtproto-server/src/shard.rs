@@ -16,7 +16,8 @@ use bytes::{Bytes, BytesMut};
 use mtproto_auth::PLAIN_HEADER_LEN;
 use mtproto_crypto::envelope;
 use mtproto_endpoint::server::{
-    Computed, Output, RequestRef, ServerEndpoint, SessionRef, StoreOutcome, StoreRequest,
+    CloseReason, Computed, Output, RequestRef, ServerEndpoint, SessionRef, StoreOutcome,
+    StoreRequest,
 };
 use mtproto_frame::Outbound;
 use mtproto_pack::RpcError;
@@ -365,12 +366,7 @@ where
     fn drain(&mut self) -> Option<Instant> {
         loop {
             match self.endpoint.poll_output() {
-                Output::Close { link, reason } => {
-                    debug!(link = link.0, %reason, "closing");
-                    if let Some(outbox) = self.links.get(&link) {
-                        outbox.advance(Phase::Closing);
-                    }
-                }
+                Output::Close { link, reason } => self.close(link, reason),
                 Output::Compute(job) => match self.pool.submit(job, self.computed.clone()) {
                     Ok(()) => self.in_flight += 1,
                     Err(job) => self.endpoint.refused(*job, now()),
@@ -381,6 +377,19 @@ where
                 Output::Store(request) => self.ask_store(request),
                 Output::Wait(deadline) => return self.deadline(deadline),
             }
+        }
+    }
+
+    /// Closes a connection, unless this shard's word on it is older than that of another.
+    // req: S29
+    fn close(&mut self, link: LinkId, reason: CloseReason) {
+        let Some(outbox) = self.links.get(&link) else { return };
+        let now = now();
+        if reason == CloseReason::PingDelay && outbox.stays(now) {
+            self.endpoint.link_opened(link, now);
+        } else {
+            debug!(link = link.0, %reason, "closing");
+            outbox.advance(Phase::Closing);
         }
     }
 
@@ -405,6 +414,11 @@ where
             Event::KeyUnbound(key) => {
                 debug!(%key, "another temporary key took its place");
                 self.tell_all(move || ToShard::UnbindKey(key));
+            }
+            Event::LinkTimer(link, at) => {
+                if let Some(outbox) = self.links.get(&link) {
+                    outbox.close_at(at);
+                }
             }
             Event::SessionOpened(session) => {
                 metrics::gauge!("mtproto_sessions").increment(1);

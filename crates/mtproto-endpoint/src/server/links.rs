@@ -7,7 +7,7 @@ use mtproto_frame::{Outbound, TransportError};
 use mtproto_session::LinkId;
 
 use super::exchanges::ExchangeRef;
-use super::{CloseReason, Output, ServerEndpoint, SessionRef};
+use super::{CloseReason, Event, Output, ServerEndpoint, SessionRef};
 
 /// What the endpoint knows of a link.
 #[derive(Debug, Default)]
@@ -59,7 +59,9 @@ impl ServerEndpoint {
     // req: S29
     pub(super) fn close_after(&mut self, link: LinkId, delay: Duration) {
         if let Some(state) = self.links.get_mut(&link) {
-            self.disconnects.set(link, &mut state.disconnect_at, Some(self.now + delay));
+            let at = self.now + delay;
+            self.disconnects.set(link, &mut state.disconnect_at, Some(at));
+            self.outputs.push_back(Output::Event(Event::LinkTimer(link, at)));
         }
     }
 

@@ -93,6 +93,11 @@ pub enum Event {
     KeyDestroyed(AuthKeyId),
     /// Another key was bound in place of this temporary one. Other shards must learn it too.
     KeyUnbound(AuthKeyId),
+    /// A session wants its link closed at this moment. Other shards know nothing of that: if one of
+    /// them closes the link sooner with [`CloseReason::PingDelay`], what it goes by is out of date;
+    /// leave the connection open, and tell that shard so with `link_opened`.
+    // req: S29
+    LinkTimer(LinkId, Instant),
     /// A session was forgotten.
     SessionClosed(SessionRef),
     /// Memory is short: the oldest of what waited to be acknowledged was forgotten.

@@ -361,6 +361,7 @@ impl World {
             Event::KeyCreated(_) => "key created",
             Event::KeyDestroyed(_) => "key destroyed",
             Event::KeyUnbound(_) => "key unbound",
+            Event::LinkTimer(..) => return,
             Event::SessionClosed(_) => "session closed",
             Event::SessionOpened(_) => "session opened",
             Event::Shed { .. } => "shed",
