@@ -23,8 +23,8 @@ use tracing::debug;
 use crate::dial::Target;
 use crate::fault::io_error;
 
-/// How long an answer may take, unless set otherwise: a long poll of 25 s, and as much again as a
-/// bad network needs.
+/// How long an answer may take, unless set otherwise: a long poll of 25 s, and what a bad network
+/// adds to it.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(40);
 
 /// What comes of an exchange: the answer, and the connection if it can be used again.
@@ -108,7 +108,7 @@ impl Line {
             poll_fn(|cx| {
                 // It tells the answer how it ended.
                 is_over = is_over || Pin::new(&mut *connection).poll(cx).is_ready();
-                sent.store(track.is_sent(), Ordering::Relaxed);
+                sent.store(track.flushed.load(Ordering::Relaxed), Ordering::Relaxed);
                 answer.as_mut().poll(cx)
             })
             .await
@@ -159,7 +159,7 @@ struct Track {
     written: AtomicBool,
     /// And all of it has left.
     flushed: AtomicBool,
-    /// Something was read.
+    /// Something was read after that.
     heard: AtomicBool,
 }
 
@@ -168,10 +168,6 @@ impl Track {
         for flag in [&self.written, &self.flushed, &self.heard] {
             flag.store(false, Ordering::Relaxed);
         }
-    }
-
-    fn is_sent(&self) -> bool {
-        self.flushed.load(Ordering::Relaxed)
     }
 }
 

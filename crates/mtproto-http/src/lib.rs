@@ -29,12 +29,12 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use hyper::{Request, Response};
-
 pub use client::{CONNECTIONS_MAX, HttpClientLink};
 pub use config::{BODY_LIMIT, HEAD_LIMIT, HttpConfig, IDLE_LIMIT, Page, Pages, Upgrade};
 pub use dial::HttpDial;
 pub use exchange::ANSWER_LIMIT;
+/// What [`Upgrade`] speaks of.
+pub use hyper::{Request, Response};
 pub use intake::HEAD_LEN_MAX;
 pub use route::URI_LEN_MAX;
 pub use server::{HttpServerLink, LEAVE_LEN_MAX, LEAVE_LIMIT};
