@@ -23,6 +23,7 @@ pub struct TcpDial {
     address: Address,
     config: WireConfig,
     connect: Arc<TcpConnect>,
+    hello_shape: HelloShape,
     random: Mutex<Box<dyn SecureRandom>>,
 }
 
@@ -31,13 +32,22 @@ impl TcpDial {
     #[must_use]
     pub fn new(address: Address, config: WireConfig) -> Self {
         let random = Mutex::new(Box::new(OsRandom::new()) as Box<dyn SecureRandom>);
-        Self { address, config, connect: Arc::default(), random }
+        let (connect, hello_shape) = (Arc::default(), HelloShape::default());
+        Self { address, config, connect, hello_shape, random }
     }
 
     /// Sets how connections are opened: directly, unless set otherwise.
     #[must_use]
     pub fn connect(mut self, connect: Arc<TcpConnect>) -> Self {
         self.connect = connect;
+        self
+    }
+
+    /// Sets which browser fake TLS looks like: the latest, unless set otherwise. The proxies of
+    /// 2019 take the classic hello only.
+    #[must_use]
+    pub fn hello_shape(mut self, shape: HelloShape) -> Self {
+        self.hello_shape = shape;
         self
     }
 
@@ -91,8 +101,8 @@ impl TcpDial {
         let stream = self.connect.open(&self.address).await?;
         let origin = Origin { carrier: Carrier::FakeTls, ..origin(&stream, &self.address)? };
         let (handshake, hello) = {
-            let shape = HelloShape::default();
-            ClientHandshake::start(key, domain, shape, unix_time(), &mut **self.lock_random())
+            let random = &mut **self.lock_random();
+            ClientHandshake::start(key, domain, self.hello_shape, unix_time(), random)
         };
         let limit = FAKE_TLS_LIMIT;
         let stream = timeout(limit, FakeTlsStream::connect(stream, handshake, &hello))
@@ -109,7 +119,7 @@ impl TcpDial {
 }
 
 /// In seconds since 1970.
-fn unix_time() -> u32 {
+pub(crate) fn unix_time() -> u32 {
     #[allow(clippy::disallowed_methods, reason = "a driver is where the time comes from")]
     let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     u32::try_from(since_epoch.as_secs()).unwrap_or(u32::MAX)

@@ -1,5 +1,6 @@
 //! Real sockets on the loopback interface.
 
+mod fake_tls;
 mod proxies;
 
 use std::net::{Ipv4Addr, SocketAddr};

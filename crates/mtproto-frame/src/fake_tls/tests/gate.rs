@@ -187,6 +187,18 @@ fn a_client_may_name_no_site() {
 }
 
 #[test]
+fn visitors_of_the_site_are_known_by_its_name() {
+    let gate = gate();
+    let (_, hello) = start(HelloShape::Modern, 1);
+    let visitor = prove(hello, [1; 16], NOW);
+    assert_eq!(refuse(&gate, &visitor), Refusal::Unproven);
+    assert!(gate.is_for_site(&visitor));
+    assert!(!gate.is_for_site(&visitor[..700]), "it has not named it yet");
+    assert!(!gate.is_for_site(b"GET / HTTP/1.1"));
+    assert!(!gate_of(&[secret_of(KEY, "other.example")]).is_for_site(&visitor));
+}
+
+#[test]
 fn the_suite_is_the_clients_first() {
     for (suites, chosen) in [
         ([0x1a, 0x1a, 0x13, 0x03, 0x13, 0x01], [0x13, 0x03]),
