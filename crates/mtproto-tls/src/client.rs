@@ -63,8 +63,7 @@ impl TlsClient {
         Ok(Self { connector: Arc::new(config).into() })
     }
 
-    /// Makes a TLS connection of `stream`, which leads to `host`. Cancel-safe: the stream is dropped
-    /// with the call.
+    /// Makes a TLS connection of `stream`, which leads to `host`. A dropped call drops the stream.
     ///
     /// # Errors
     /// The server is not believed, or speaks no TLS that goes with ours, or breaks off.
@@ -149,8 +148,8 @@ fn verifier(
     }
 }
 
-/// Believes the holder of one certificate: its fingerprint says that it is the one, its signature of
-/// the handshake that it is the holder.
+/// Believes the holder of one certificate: the fingerprint says that it is the one, the signature
+/// of the handshake that it is the holder.
 #[derive(Debug)]
 struct Pinned {
     fingerprint: Fingerprint,

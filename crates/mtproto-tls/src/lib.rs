@@ -13,6 +13,9 @@ mod error;
 mod fingerprint;
 mod server;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

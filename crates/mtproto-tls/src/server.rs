@@ -20,8 +20,8 @@ pub type ServerStream<S> = tokio_rustls::server::TlsStream<S>;
 
 /// Makes TLS connections of the streams that clients open. Clones share everything.
 ///
-/// Clients resume by tickets, whose keys are the process's and change every few hours, so nothing is
-/// kept here for a client that left.
+/// Clients resume by tickets, whose keys are the process's and change every few hours, so nothing
+/// is kept here for a client that left.
 #[derive(Clone)]
 pub struct TlsServer {
     certificate: Arc<Certificate>,
@@ -42,7 +42,7 @@ impl TlsServer {
     }
 
     /// A server with the certificate in `dir/tls/cert.pem` and its key in `dir/tls/key.pem`, which
-    /// are made there for `names` if they are missing, and a line for a person to read if they were.
+    /// are made there for `names` if there is none; then there is a line for a person to read, too.
     /// The files may be replaced as those of [`from_files`](Self::from_files).
     ///
     /// # Errors
@@ -84,6 +84,7 @@ impl TlsServer {
     /// By what a client can pin the certificate that is shown now.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
+        self.certificate.refresh();
         self.certificate.fingerprint()
     }
 
