@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mtproto_kit::client::{Client, ClientBuilder, TlsClient, Trust};
 use mtproto_kit::frame::{Framing, Secret};
-use mtproto_kit::server::{Server, TlsServer, handler_fn};
+use mtproto_kit::server::{Server, ServerBuilder, TlsServer, handler_fn};
 use mtproto_tests::{ECHO, echo, object, public_key, server};
 
 /// A server with all that there is, and how to trust its certificate.
@@ -27,7 +27,7 @@ impl Port {
             TlsServer::self_signed(dir.path(), &["localhost".to_owned()]).expect("a certificate");
         let trust = Trust::Pin(tls.fingerprint());
         let secrets = [PLAIN, PADDED, FAKE_TLS].map(|text| text.parse().expect("a secret"));
-        let builder = secrets.into_iter().fold(server(), |builder, it| builder.secret(it));
+        let builder = secrets.into_iter().fold(server(), ServerBuilder::secret);
         let server = builder.tls(tls).serve(handler_fn(echo)).await.expect("a server");
         Self { server, trust, _dir: dir }
     }

@@ -57,6 +57,12 @@ pub struct Limits {
     pub idle_max: Duration,
     /// Without taking a byte of what waits for it.
     pub stalled_max: Duration,
+    /// Of HTTP: from the first byte of a request to the end of its head; then it is answered 408.
+    pub request_head_max: Duration,
+    /// Of HTTP: from there to the end of its body; then it is answered 408.
+    pub request_body_max: Duration,
+    /// Of HTTP: without a request, once there was one.
+    pub keep_alive_max: Duration,
     /// Bytes that wait to be acknowledged, of all sessions together; each shard has its share.
     /// Beyond it the oldest messages are forgotten.
     pub queued_bytes_max: usize,
@@ -72,6 +78,9 @@ impl Default for Limits {
             handshake_max: Duration::from_secs(30),
             idle_max: Duration::from_secs(600),
             stalled_max: Duration::from_secs(60),
+            request_head_max: Duration::from_secs(30),
+            request_body_max: Duration::from_secs(60),
+            keep_alive_max: Duration::from_secs(75),
             queued_bytes_max: QUEUED_BYTES_MAX,
         }
     }
@@ -354,7 +363,7 @@ impl ServerBuilder {
                 gate: Gate::new(&self.secrets, OsRandom::new()),
                 site: self.site,
                 #[cfg(feature = "web")]
-                http: Arc::new(http_config(&wire, self.pages)),
+                http: Arc::new(http_config(&wire, limits, self.pages)),
                 #[cfg(feature = "tls")]
                 tls: self.tls,
                 wire,
@@ -365,12 +374,18 @@ impl ServerBuilder {
 
 /// HTTP, with WebSockets on its connections.
 #[cfg(feature = "web")]
-fn http_config(wire: &ServerWireConfig, pages: Option<Arc<dyn Pages>>) -> HttpConfig {
+fn http_config(
+    wire: &ServerWireConfig,
+    limits: &Limits,
+    pages: Option<Arc<dyn Pages>>,
+) -> HttpConfig {
     HttpConfig {
         packet_len_max: wire.frame_len_max,
+        head_limit: limits.request_head_max,
+        body_limit: limits.request_body_max,
+        idle_limit: limits.keep_alive_max,
         pages,
         upgrade: Some(Arc::new(WebSockets(WsServerConfig::new(wire)))),
-        ..HttpConfig::default()
     }
 }
 

@@ -60,7 +60,7 @@ impl Door {
             (Foreign::Http, _) => {
                 self.web(Rewound::new(input.freeze(), stream), origin, Carrier::Http)
             }
-            (Foreign::Tls, None) => self.tls(stream, input, origin).await,
+            (Foreign::Tls, None) => self.tls(stream, input, origin, limit).await,
             (Foreign::Tls, Some(gate)) => {
                 self.fake_tls(gate, stream, input, origin, limit).await.unwrap_or_else(|error| {
                     debug!(%error, "ended within its hello");
@@ -93,7 +93,7 @@ impl Door {
                     self.show_site(stream, &input).await?;
                     return Ok(None);
                 }
-                Ok(self.tls(stream, input, origin).await)
+                Ok(self.tls(stream, input, origin, limit).await)
             }
         }
     }
@@ -139,8 +139,10 @@ impl Door {
         stream: TcpStream,
         input: BytesMut,
         origin: Origin,
+        limit: Duration,
     ) -> Option<Box<dyn Link>> {
-        match self.tls.as_ref()?.accept(Rewound::new(input.freeze(), stream)).await {
+        let accept = self.tls.as_ref()?.accept(Rewound::new(input.freeze(), stream));
+        match timeout(limit, accept).await.unwrap_or_else(|late| Err(late.into())) {
             Ok(stream) => self.web(stream, origin, Carrier::Https),
             Err(error) => {
                 debug!(%error, "no TLS");
@@ -150,7 +152,13 @@ impl Door {
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn tls(&self, _: TcpStream, _: BytesMut, _: Origin) -> Option<Box<dyn Link>> {
+    async fn tls(
+        &self,
+        _: TcpStream,
+        _: BytesMut,
+        _: Origin,
+        _: Duration,
+    ) -> Option<Box<dyn Link>> {
         None
     }
 
