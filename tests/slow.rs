@@ -205,7 +205,7 @@ async fn what_is_too_big_is_refused_before_it_is_read() {
     let client = world.client().await;
     let check = async |begin: &str, answer: &str| {
         let said = drip(world.connect_tls().await, begin.as_bytes(), &[]).await;
-        assert_eq!(head(&said), answer, "{:.40}", begin);
+        assert_eq!(head(&said), answer, "{begin:.40}");
     };
     let length =
         |len: u64| format!("POST /api HTTP/1.1\r\nHost: h\r\nContent-Length: {len}\r\n\r\n");
