@@ -49,9 +49,9 @@ pub(crate) struct DemoArgs {
 
 /// Serve MTProto on one or more ports
 ///
-/// Everything lives in DIR: auth keys (server.redb) and the RSA pair (private.pem, public.pem),
-/// made at the first start. Clients need public.pem. The first line printed says where the server
-/// listens; SIGINT and SIGTERM drain it.
+/// Everything lives in DIR: auth keys (server.redb), the RSA pair (private.pem, public.pem) and
+/// the tickets that demo.take gave out, made at the first start. Clients need public.pem. The
+/// first line printed says where the server listens; SIGINT and SIGTERM drain it.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct ServeArgs {
     /// Address to listen on; port 0 takes a free one. May be given several times
@@ -151,7 +151,7 @@ pub(crate) struct CallArgs {
     #[arg(long, value_name = "BYTES")]
     pub(crate) hex: Option<String>,
     /// A request of schema/demo.tl: echo:TEXT, sleep:MS, fail:CODE:TEXT, blob:BYTES,
-    /// subscribe:COUNT
+    /// subscribe:COUNT, take:HOLDER
     #[arg(long, value_name = "REQUEST")]
     pub(crate) demo: Option<String>,
 }

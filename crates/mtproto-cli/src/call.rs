@@ -42,6 +42,7 @@ enum Query {
     Fail(functions::Fail),
     Sleep(functions::Sleep),
     Subscribe(functions::Subscribe),
+    Take(functions::Take),
 }
 
 impl Query {
@@ -53,6 +54,7 @@ impl Query {
             Self::Fail(query) => query.to_bytes(),
             Self::Sleep(query) => query.to_bytes(),
             Self::Subscribe(query) => query.to_bytes(),
+            Self::Take(query) => query.to_bytes(),
         }
     }
 
@@ -71,6 +73,10 @@ impl Query {
             Self::Fail(query) => done(read(query, answer)?),
             Self::Sleep(query) => done(read(query, answer)?),
             Self::Subscribe(query) => done(read(query, answer)?),
+            Self::Take(query) => {
+                let number = read(query, answer)?.number;
+                (format!("ticket {number}"), json!({ "ticket": number }))
+            }
         })
     }
 }
@@ -106,11 +112,10 @@ async fn print_ticks(client: &Client, count: i32, args: &ConnectArgs) -> Result<
 
 fn parse_demo(text: &str) -> Result<Query, Failure> {
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-    let number = |text: &str| {
-        text.parse().map_err(|_| {
-            Failure::usage(format!("--demo {name}:{rest}: {text:?} is no whole number; give one"))
-        })
+    let unreadable = |text: &str| {
+        Failure::usage(format!("--demo {name}:{rest}: {text:?} is no whole number; give one"))
     };
+    let number = |text: &str| text.parse().map_err(|_| unreadable(text));
     Ok(match name {
         "blob" => Query::Blob(functions::Blob { size: number(rest)? }),
         "echo" => Query::Echo(functions::Echo { text: rest.to_owned() }),
@@ -123,10 +128,13 @@ fn parse_demo(text: &str) -> Result<Query, Failure> {
             let subscribe = functions::Subscribe { count: number(rest)?, interval_ms: 100 };
             Query::Subscribe(subscribe)
         }
+        "take" => {
+            Query::Take(functions::Take { holder: rest.parse().map_err(|_| unreadable(rest))? })
+        }
         _ => {
             return Err(Failure::usage(format!(
                 "--demo {text}: no such request; use echo:TEXT, sleep:MS, fail:CODE:TEXT, \
-                 blob:BYTES or subscribe:COUNT"
+                 blob:BYTES, subscribe:COUNT or take:HOLDER"
             )));
         }
     })

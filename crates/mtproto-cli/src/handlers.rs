@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tracing::debug;
 
 use crate::generated::demo::functions::demo as functions;
 use crate::generated::demo::types::demo as types;
+use crate::tickets::Tickets;
 
 /// The longest `demo.sleep`, in milliseconds.
 const SLEEP_MS_MAX: i32 = 15 * 60 * 1000;
@@ -25,8 +27,16 @@ type Answer = Result<Bytes, RpcError>;
 type Pending = Pin<Box<dyn Future<Output = Answer>>>;
 
 /// Answers `schema/demo.tl`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Demo;
+#[derive(Clone)]
+pub(crate) struct Demo {
+    tickets: Arc<Mutex<Tickets>>,
+}
+
+impl Demo {
+    pub(crate) fn new(tickets: Tickets) -> Self {
+        Self { tickets: Arc::new(Mutex::new(tickets)) }
+    }
+}
 
 /// Returns each query's own bytes.
 #[derive(Clone, Copy, Debug)]
@@ -48,17 +58,17 @@ macro_rules! service {
             }
 
             fn call(&mut self, request: Request) -> Self::Future {
-                $answer(request)
+                $answer(self, request)
             }
         }
     };
 }
 
-service!(Demo, Pending, |request| Box::pin(demo(request)));
-service!(Echo, Ready<Answer>, |request: Request| ready(Ok(request.query)));
-service!(Reject, Ready<Answer>, |_| ready(Err(method_invalid())));
+service!(Demo, Pending, |demo: &Self, request| Box::pin(answer(demo.clone(), request)));
+service!(Echo, Ready<Answer>, |_, request: Request| ready(Ok(request.query)));
+service!(Reject, Ready<Answer>, |_, _| ready(Err(method_invalid())));
 
-async fn demo(request: Request) -> Answer {
+async fn answer(demo: Demo, request: Request) -> Answer {
     if let Some(echo) = request.decode::<functions::Echo>() {
         return answer_to::<functions::Echo>(types::Text { text: echo?.text });
     }
@@ -83,6 +93,12 @@ async fn demo(request: Request) -> Answer {
         let interval = Duration::from_millis(interval);
         tokio::spawn(tick(request.session, subscribe.count, interval));
         return answer_to::<functions::Subscribe>(types::Done);
+    }
+    if let Some(take) = request.decode::<functions::Take>() {
+        let holder = take?.holder;
+        let mut tickets = demo.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = tickets.take(holder, &request)?;
+        return answer_to::<functions::Take>(types::Ticket { holder, number });
     }
     Err(method_invalid())
 }

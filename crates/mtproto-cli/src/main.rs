@@ -15,6 +15,7 @@ mod ping;
 mod secret;
 mod serve;
 mod sim;
+mod tickets;
 
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ use crate::args::{HandlerName, ServeArgs};
 use crate::exit::Failure;
 use crate::handlers;
 use crate::keys::KeyPair;
+use crate::tickets::Tickets;
 
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     // Before the ports open, so that no signal finds the server without a handler.
@@ -22,7 +23,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let store = RedbKeyStore::open(args.dir.join("server.redb")).map_err(Failure::usage)?;
     let builder = configure(&args, pair).store(Arc::new(store));
     let server = match args.handler {
-        HandlerName::Demo => builder.serve(handlers::Demo).await,
+        HandlerName::Demo => {
+            let tickets = Tickets::open(&args.dir.join("tickets"))?;
+            builder.serve(handlers::Demo::new(tickets)).await
+        }
         HandlerName::Echo => builder.serve(handlers::Echo).await,
         HandlerName::Reject => builder.serve(handlers::Reject).await,
     }

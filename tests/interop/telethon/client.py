@@ -4,86 +4,18 @@ import argparse
 import asyncio
 import json
 import logging
-import struct
 import sys
 import time
 
-from telethon.crypto import AuthKey, rsa
+import demo
+from telethon.crypto import AuthKey
 from telethon.errors import MethodInvalidError, RPCError
-from telethon.network import MTProtoSender, authenticator, connection
-from telethon.tl.alltlobjects import tlobjects
+from telethon.network import MTProtoSender, authenticator
 from telethon.tl.functions import PingRequest
-from telethon.tl.tlobject import TLObject, TLRequest
-from telethon.tl.types import Updates
 
 BATCH = 100
 TICKS = 3
 LONG_TEXT = "mtproto " * 8192
-
-
-class DemoText(TLObject):
-    CONSTRUCTOR_ID = 0xE84244AB
-
-    def __init__(self, text):
-        self.text = text
-
-    @classmethod
-    def from_reader(cls, reader):
-        return cls(reader.tgread_string())
-
-
-class DemoDone(TLObject):
-    CONSTRUCTOR_ID = 0x68EDE0D4
-
-    @classmethod
-    def from_reader(cls, reader):
-        return cls()
-
-
-class DemoTick(TLObject):
-    """Passed off as an update, because Telethon hands on no other push."""
-
-    CONSTRUCTOR_ID = 0x225122F0
-    SUBCLASS_OF_ID = Updates.SUBCLASS_OF_ID
-
-    def __init__(self, number, count):
-        self.number = number
-        self.count = count
-
-    @classmethod
-    def from_reader(cls, reader):
-        return cls(reader.read_int(), reader.read_int())
-
-
-class Call(TLRequest):
-    """A function given by its bytes."""
-
-    def __init__(self, constructor, arguments=b""):
-        self.body = struct.pack("<I", constructor) + arguments
-
-    def _bytes(self):
-        return self.body
-
-
-def demo_echo(text):
-    return Call(0xA5526C53, TLObject.serialize_bytes(text))
-
-
-def demo_fail(code, text):
-    return Call(0x3799DF25, struct.pack("<i", code) + TLObject.serialize_bytes(text))
-
-
-def demo_subscribe(count, interval_ms):
-    return Call(0xA88FAD9C, struct.pack("<ii", count, interval_ms))
-
-
-def unknown():
-    return Call(0xBAD0C0DE)
-
-
-class Loggers(dict):
-    def __missing__(self, name):
-        return logging.getLogger(name)
 
 
 class Client:
@@ -93,33 +25,16 @@ class Client:
         self.pushes = asyncio.Queue()
         self.exchange = authenticator.do_authentication
         authenticator.do_authentication = self.count_exchange
-        tlobjects.update((kind.CONSTRUCTOR_ID, kind) for kind in (DemoText, DemoDone, DemoTick))
-        with open(options.key, encoding="ascii") as key:
-            rsa.add_key(key.read(), old=False)
+        demo.trust(options)
 
     async def count_exchange(self, plain_sender):
         self.exchanges += 1
         return await self.exchange(plain_sender)
 
     async def connect(self, auth_key):
-        sender = MTProtoSender(auth_key, loggers=Loggers(), updates_queue=self.pushes)
-        await sender.connect(self.connection())
+        sender = MTProtoSender(auth_key, loggers=demo.Loggers(), updates_queue=self.pushes)
+        await sender.connect(demo.connection_to(self.options))
         return sender
-
-    def connection(self):
-        host, port = self.options.address.rsplit(":", 1)
-        proxy = (host, int(port), self.options.secret) if self.options.secret else None
-        kind = CONNECTIONS[self.options.transport]
-        return kind(host, int(port), 2, loggers=Loggers(), proxy=proxy)
-
-
-CONNECTIONS = {
-    "full": connection.ConnectionTcpFull,
-    "abridged": connection.ConnectionTcpAbridged,
-    "intermediate": connection.ConnectionTcpIntermediate,
-    "obfuscated-abridged": connection.ConnectionTcpObfuscated,
-    "secret-padded": connection.ConnectionTcpMTProxyRandomizedIntermediate,
-}
 
 
 async def main():
@@ -134,8 +49,8 @@ async def main():
     assert pong.ping_id == 4711, f"pong carries {pong.ping_id}"
     report["ping_ms"] = elapsed_ms(started)
 
-    await expect_error(sender, demo_fail(418, "TEAPOT"), 418, "TEAPOT")
-    await expect_error(sender, unknown(), 400, "METHOD_INVALID")
+    await expect_error(sender, demo.fail(418, "TEAPOT"), 418, "TEAPOT")
+    await expect_error(sender, demo.unknown(), 400, "METHOD_INVALID")
 
     started = time.monotonic()
     for number in range(options.calls):
@@ -144,7 +59,7 @@ async def main():
     await echo(sender, LONG_TEXT)
     await asyncio.gather(*(echo(sender, f"together {number}") for number in range(BATCH)))
 
-    await sender.send(demo_subscribe(TICKS, interval_ms=10))
+    await sender.send(demo.subscribe(TICKS, interval_ms=10))
     pushed = [(await client.pushes.get()).number for _ in range(TICKS)]
     assert pushed == list(range(1, TICKS + 1)), f"pushes {pushed}"
     report["pushes"] = len(pushed)
@@ -164,7 +79,7 @@ async def main():
 
 
 async def echo(sender, text):
-    answer = await sender.send(demo_echo(text))
+    answer = await sender.send(demo.echo(text))
     assert answer.text == text, f"{text[:40]!r} came back as {answer.text[:40]!r}"
 
 
@@ -183,11 +98,7 @@ def elapsed_ms(started):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--address", required=True, metavar="HOST:PORT")
-    parser.add_argument("--key", required=True, help="the server's public key, PKCS#1 PEM")
-    parser.add_argument("--transport", choices=CONNECTIONS, required=True)
-    parser.add_argument("--secret", help="32 hex digits")
-    parser.add_argument("--calls", type=int, default=1000)
+    demo.add_arguments(parser)
     return parser.parse_args()
 
 

@@ -17,6 +17,7 @@ use self::row::Row;
 use crate::args::DemoArgs;
 use crate::exit::Failure;
 use crate::handlers::Demo;
+use crate::tickets::Tickets;
 
 /// How a client of the demonstration reaches the server.
 struct Way {
@@ -36,7 +37,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
         .key(key)
         .secret(plain)
         .secret(padded)
-        .serve(Demo)
+        .serve(Demo::new(Tickets::in_memory()))
         .await
         .map_err(Failure::network)?;
     let Some(address) = server.addresses().first().copied() else {

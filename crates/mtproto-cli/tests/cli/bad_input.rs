@@ -70,6 +70,7 @@ fn a_server_has_a_broken_file() {
     for (name, contents, fix) in [
         ("private.pem", "no key", "restore it from a backup"),
         ("server.redb", "no database", "move it away"),
+        ("tickets", "no tickets\n", "remove it to number tickets from 1 again"),
     ] {
         let dir = directory();
         let path = dir.path().join(name);
@@ -136,6 +137,7 @@ fn a_client_is_told_something_unusable() {
     call(&["--hex", ""], &["0 bytes", "4-byte words"]);
     call(&["--demo", "dance:now"], &["dance:now", "no such request", "echo:TEXT"]);
     call(&["--demo", "sleep:long"], &["sleep:long", "no whole number; give one"]);
+    call(&["--demo", "take:me"], &["take:me", "no whole number; give one"]);
     call(&["--demo", "fail:x:Y"], &["fail:x:Y", "no whole number; give one"]);
 }
 

@@ -24,6 +24,7 @@ fn every_request_of_the_demo_schema_is_answered() {
     assert_eq!(call("sleep:10"), "done\n");
     assert_eq!(call("blob:300000"), "300000 bytes\n");
     assert_eq!(call("subscribe:3"), "done\ntick 1 of 3\ntick 2 of 3\ntick 3 of 3\n");
+    assert_eq!(call("take:-7"), "ticket 1\n");
     let key = public_key(dir.path());
     let fail = ["call", &served.uri(), "--key", text(&key), "--demo", "fail:420:FLOOD_WAIT_3"];
     let failed = mtproto(&fail);

@@ -5,3 +5,4 @@ mod commands;
 mod secret;
 mod serve;
 mod support;
+mod tickets;

@@ -134,3 +134,28 @@ impl Constructor for Subscribe {
 impl Function for Subscribe {
     type Response = types::demo::Done;
 }
+
+/// `demo.take#ea0a666e holder:long = demo.Ticket;`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Take {
+    pub holder: i64,
+}
+
+impl Constructor for Take {
+    const ID: u32 = 0xea0a_666e;
+    const BARE_LEN_MIN: usize = 8;
+
+    fn encode_bare(&self, out: &mut Vec<u8>) {
+        self.holder.encode(out);
+    }
+
+    fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            holder: Decode::decode(input)?,
+        })
+    }
+}
+
+impl Function for Take {
+    type Response = types::demo::Ticket;
+}

@@ -83,3 +83,27 @@ impl Constructor for Tick {
         })
     }
 }
+
+/// `demo.ticket#d5c316ee holder:long number:int = demo.Ticket;`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ticket {
+    pub holder: i64,
+    pub number: i32,
+}
+
+impl Constructor for Ticket {
+    const ID: u32 = 0xd5c3_16ee;
+    const BARE_LEN_MIN: usize = 12;
+
+    fn encode_bare(&self, out: &mut Vec<u8>) {
+        self.holder.encode(out);
+        self.number.encode(out);
+    }
+
+    fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            holder: Decode::decode(input)?,
+            number: Decode::decode(input)?,
+        })
+    }
+}
