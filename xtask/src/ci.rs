@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::workspace::{cargo, metadata};
-use crate::{codegen, layers, sim, spec, tidy};
+use crate::{codegen, fuzz, layers, sim, spec, tidy};
 
 /// Runs everything that has to pass before a change goes in.
 ///
@@ -43,6 +43,8 @@ enum Step {
     Test,
     /// A few seeds of the simulator: `cargo xtask sim`.
     Sim,
+    /// The targets of `cargo xtask fuzz` compile.
+    Fuzz,
     /// Every crate compiles with no feature and with all.
     Features,
     /// The full schema of Telegram's API: `cargo xtask codegen --api-check`.
@@ -109,6 +111,7 @@ impl Step {
             Self::Doc => succeed(cargo().args(DOC).env("RUSTDOCFLAGS", "-D warnings")),
             Self::Test => succeed(cargo().args(["test", "--workspace"])),
             Self::Sim => sim::run(&sim::Arguments::short()).map(|()| Outcome::Passed),
+            Self::Fuzz => fuzz_targets(),
             Self::Features => features(),
             Self::Api => codegen::run(&codegen::Arguments::api()).map(|()| Outcome::Passed),
             Self::Deny => deny(),
@@ -136,6 +139,12 @@ fn features() -> anyhow::Result<Outcome> {
         }
     }
     if failed.is_empty() { Ok(Outcome::Passed) } else { bail!("{}", failed.join(", ")) }
+}
+
+/// What is fuzzed is no part of the workspace, so that nothing above compiles it.
+fn fuzz_targets() -> anyhow::Result<Outcome> {
+    succeed(&mut fuzz::check())
+        .context("if its lock file is too old: cargo check --manifest-path fuzz/Cargo.toml")
 }
 
 fn deny() -> anyhow::Result<Outcome> {

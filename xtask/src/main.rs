@@ -2,6 +2,7 @@
 
 mod ci;
 mod codegen;
+mod fuzz;
 mod layers;
 mod sim;
 mod spec;
@@ -24,6 +25,7 @@ struct Arguments {
 enum Command {
     Ci(ci::Arguments),
     Codegen(codegen::Arguments),
+    Fuzz(fuzz::Arguments),
     Layers(layers::Arguments),
     Sim(sim::Arguments),
     Spec(spec::Arguments),
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Codegen(arguments) => codegen::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Layers(arguments) => layers::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Spec(arguments) => spec::run(&arguments),
