@@ -86,8 +86,8 @@ fn make(args: &NewArgs) -> Result<Secret, Failure> {
             let bytes = [&[0xee], key.as_slice(), domain.as_bytes()].concat();
             Secret::from_bytes(&bytes).map_err(|_| {
                 Failure::usage(format!(
-                    "{domain:?} is no host name: give 1 to {SECRET_DOMAIN_LEN_MAX} letters, digits, \
-                     dots and hyphens, e.g. www.example.org"
+                    "{domain:?} is no host name: give 1 to {SECRET_DOMAIN_LEN_MAX} letters, \
+                     digits, dots and hyphens, e.g. www.example.org"
                 ))
             })
         }

@@ -31,6 +31,7 @@ pub enum Answer {
 impl ClientHandshake {
     /// Says hello as a browser on its way to `domain` does; also returns the bytes to send.
     /// `unix_time` is the time in seconds since 1970, as near to the server's as is known.
+    // req: S116
     #[must_use]
     pub fn start(
         key: &SecretKey,

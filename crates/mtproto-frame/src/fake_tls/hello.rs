@@ -87,6 +87,7 @@ impl ClientHello {
 }
 
 /// Puts the message that the records in `input` hold into one record. It is all that may be there.
+// req: L32
 fn read_record(input: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
     let (mut message, mut rest) = (Vec::new(), input);
     for _ in 0..HELLO_FRAGMENTS_MAX {

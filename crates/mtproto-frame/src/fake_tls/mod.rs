@@ -8,7 +8,6 @@
 //!
 //! A client calls [`ClientHandshake::start`]; a server asks its [`Gate`] about every stream that
 //! begins like TLS. Both then have a [`RecordReader`] and a [`RecordWriter`].
-// req: S116
 
 mod answer;
 mod client;
@@ -51,9 +50,8 @@ const CHANGE_CIPHER_RECORD: [u8; 6] = [CHANGE_CIPHER, 3, 3, 0, 1, 1];
 const RANDOM_LEN: usize = 32;
 const SESSION_ID_LEN: usize = 32;
 
-/// Bytes behind their length in two bytes, as most fields of a hello are.
-///
-/// What is not written by us is never this long; what is longer would be cut.
+/// Bytes behind their length in two bytes, as most fields of a hello are. Nothing that is written
+/// here is longer than that can say.
 fn prefixed(pieces: &[&[u8]]) -> Vec<u8> {
     let bytes = pieces.concat();
     debug_assert!(bytes.len() <= usize::from(u16::MAX));

@@ -86,6 +86,7 @@ impl RecordReader {
         self.is_skipped = match kind {
             APPLICATION_DATA => false,
             // Clients send it before their first data, and some servers in the middle of theirs.
+            // req: L32
             CHANGE_CIPHER if len == 1 && !self.is_announced => {
                 self.is_announced = true;
                 true

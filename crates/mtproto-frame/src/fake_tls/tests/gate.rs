@@ -163,6 +163,7 @@ fn a_hello_may_come_in_a_few_records() {
     accept(&gate(), &many);
 }
 
+// req: L32
 #[test]
 fn the_longest_hello_is_looked_at() {
     let hello = |len: usize| {

@@ -88,7 +88,7 @@ fn no_two_hellos_are_alike() {
     }
 }
 
-// req: S116
+// req: S116, L32
 #[test]
 fn a_hello_and_its_answer_come_in_any_pieces() {
     for shape in SHAPES {

@@ -28,7 +28,7 @@ fn write(mut writer: RecordWriter, pieces: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-// req: S116
+// req: S116, L32
 #[test]
 fn records_are_as_others_write_them() {
     assert_eq!(

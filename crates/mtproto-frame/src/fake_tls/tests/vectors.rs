@@ -60,7 +60,7 @@ const FROM_IOS_SECRET: &str =
     "ee367a189aee18fa31c190054efd4a8e9573746f726167652e676f6f676c65617069732e636f6d";
 const FROM_IOS_AT: u32 = 1_617_181_352;
 
-// req: S116
+// req: S116, L32
 #[test]
 fn a_phone_is_let_in() {
     let mut hello = from_hex(FROM_IOS).unwrap();
