@@ -90,6 +90,7 @@ impl<S: Stream> Link for WsLink<S> {
             Outbound::QuickAck(_) => None,
         };
         let before = self.link.unsent();
+        // req: S77
         self.link.start_send(item)?;
         let len = self.link.unsent() - before;
         let stream = self.link.stream_mut();

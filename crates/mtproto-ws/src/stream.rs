@@ -40,6 +40,8 @@ pub struct WsStream<S> {
     messages: VecDeque<usize>,
     /// How much is missing of the message that is being written, in bytes.
     message_rest: usize,
+    /// Whether a pong or a close frame was made and not flushed.
+    is_answering: bool,
     /// Whether our close frame is in the output, or gone.
     is_closed: bool,
     reason: CloseReason,
@@ -74,6 +76,7 @@ impl<S> WsStream<S> {
             written: 0,
             messages: VecDeque::new(),
             message_rest: 0,
+            is_answering: false,
             is_closed: false,
             reason: CloseReason { code: CODE_NORMAL, text: String::new() },
         }
@@ -135,6 +138,7 @@ impl<S> WsStream<S> {
     fn put_close(&mut self, reason: &CloseReason) {
         if !self.is_closed {
             self.is_closed = true;
+            self.is_answering = true;
             self.put(OpCode::Control(Control::Close), true, &reason.to_payload());
         }
     }
@@ -153,6 +157,7 @@ impl<S> WsStream<S> {
             && self.unwritten() < UNWRITTEN_MAX
             && let Some(said) = self.deframer.take_ping()
         {
+            self.is_answering = true;
             self.put(OpCode::Control(Control::Pong), true, &said);
         }
     }
@@ -185,8 +190,8 @@ impl<S: AsyncWrite + Unpin> WsStream<S> {
     /// there may be more to be read.
     fn push_answers(&mut self, cx: &mut Context<'_>) {
         self.put_answers();
-        if self.unwritten() > 0 && matches!(self.poll_output(cx), Poll::Ready(Ok(()))) {
-            let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        if self.is_answering {
+            let _ = Pin::new(self).poll_flush(cx);
         }
     }
 }
@@ -241,7 +246,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WsStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_output(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.is_answering = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Sends our close frame and ends our direction of the stream below. The peer's is over when
