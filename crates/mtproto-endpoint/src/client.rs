@@ -230,8 +230,8 @@ impl ClientEndpoint {
         self.finish(Closed::ByCaller);
     }
 
-    /// The link that [`Output::Dial`] wanted is open. One that `takes_turns`, as over HTTP, brings as
-    /// many items as packets were sent over it: a packet without a byte is one that says nothing.
+    /// The link that [`Output::Dial`] wanted is open. One that `takes_turns`, as over HTTP, brings
+    /// one item for each packet that was sent over it: a packet without a byte says nothing.
     pub fn link_opened(&mut self, link: LinkId, takes_turns: bool, now: Instant) {
         self.now = now;
         if !self.links.opened(link, takes_turns, now) {

@@ -1,11 +1,13 @@
 //! Conversations of the client endpoint with the server endpoint, in virtual time.
 
 mod chaos;
+mod connections;
 mod keys;
 mod leaving;
 mod links;
 mod names;
 mod requests;
+mod turns;
 mod waking;
 mod world;
 

@@ -224,8 +224,8 @@ impl ServerEndpoint {
     }
 
     /// As [`ServerEndpoint::handle_packet`], of a packet that opens a turn, as over HTTP: one item
-    /// is sent for it, at once or when there is something to say, and nothing more before the link's
-    /// next packet.
+    /// is sent for it, at once or when there is something to say, and nothing more before the
+    /// link's next packet.
     // req: S84, S85
     pub fn handle_turn(&mut self, link: LinkId, payload: BytesMut, now: Instant) {
         self.now = now;

@@ -34,7 +34,9 @@ impl ClientSession {
     fn next_packet_over(&mut self, link: LinkId) -> Option<Outgoing> {
         let mut draft = self.draft(link);
         let is_alone = self.links.contains(&link) && self.add_requests(&mut draft);
-        if self.links.contains(&link) && !is_alone {
+        // What is answered at once must not end the turn that the answer to a request waits for.
+        let waits = self.turns.takes(link) && !draft.packet.is_empty();
+        if self.links.contains(&link) && !is_alone && !waits {
             self.add_errands(&mut draft);
             self.add_upkeep(&mut draft);
         }

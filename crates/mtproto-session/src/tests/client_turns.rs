@@ -287,9 +287,9 @@ fn a_link_that_is_lost_takes_its_packets_with_it() {
             20ms     > 11111111 c3 seqno=1 bytes=8 salt=A
             20ms     - link lost
             1020ms   + [2] link open, in turns
-            1020ms   > [2] msg_container c5 seqno=2 salt=A
+            1020ms   > [2] msg_container c4 seqno=2 salt=A
             1020ms   > [2]   11111111 c3 seqno=1 bytes=8
-            1020ms   > [2]   ping c4 seqno=2 ping_id=2
+            1020ms   > [2] ping c5 seqno=2 ping_id=2 salt=A
         "#]],
     );
 }

@@ -34,7 +34,7 @@ macro_rules! names {
 }
 
 names! {
-    types:: BadMsgNotification BadServerSalt DestroyAuthKeyOk DhGenOk FutureSalts MsgsAck
+    types:: BadMsgNotification BadServerSalt DestroyAuthKeyOk DhGenOk FutureSalts HttpWait MsgsAck
         MsgsAllInfo MsgsStateInfo MsgsStateReq NewSessionCreated Pong ResPq RpcError
         ServerDhParamsOk;
     functions:: DestroyAuthKey GetFutureSalts Ping PingDelayDisconnect ReqDhParams ReqPqMulti

@@ -21,6 +21,7 @@ use mtproto_session::{SaltSecret, ServerSessionConfig, Strictness};
 use mtproto_store::{DcRecord, KeyStore, MemoryKeyStore};
 use mtproto_tl::{AuthKeyId, MsgId, Seqno, ServerTime};
 
+use super::connections::Connections;
 use super::names::{ECHO_ID, name};
 use crate::client::{
     ClientConfig, ClientEndpoint, Event, JobDone, LinkId, Output, RequestId, RequestOptions,
@@ -63,6 +64,8 @@ pub(super) struct World {
     queue: BTreeMap<(Instant, u64), Act>,
     acts: u64,
     links: BTreeSet<LinkId>,
+    /// Of links that take turns.
+    connections: Connections,
     ciphertexts: HashSet<Bytes>,
 }
 
@@ -83,6 +86,8 @@ pub(super) struct Network {
     pub(super) cannot_save: bool,
     /// The client does not notice when the server closes a link.
     pub(super) half_open: bool,
+    /// Links take turns from now on.
+    pub(super) turns: bool,
 }
 
 /// Something that will happen.
@@ -132,6 +137,7 @@ impl World {
             queue: BTreeMap::new(),
             acts: 0,
             links: BTreeSet::new(),
+            connections: Connections::default(),
             ciphertexts: HashSet::new(),
         }
     }
@@ -200,7 +206,7 @@ impl World {
     pub(super) fn cut(&mut self) {
         self.note("-- the links are cut");
         for link in std::mem::take(&mut self.links) {
-            self.server.link_lost(link, self.now);
+            self.lose_at_server(link);
             self.client.link_lost(link, self.client_now());
         }
     }
@@ -208,7 +214,7 @@ impl World {
     /// Cuts one link.
     pub(super) fn cut_one(&mut self, link: LinkId) {
         self.links.remove(&link);
-        self.server.link_lost(link, self.now);
+        self.lose_at_server(link);
         self.client.link_lost(link, self.client_now());
     }
 
@@ -324,10 +330,24 @@ impl World {
         match act {
             Act::Opened(link) => {
                 self.links.insert(link);
-                self.server.link_opened(link, now);
-                self.client.link_opened(link, false, client_now);
+                if self.network.turns {
+                    self.connections.add(link);
+                } else {
+                    self.server.link_opened(link, now);
+                }
+                self.client.link_opened(link, self.network.turns, client_now);
             }
             Act::DialFailed(link) => self.client.dial_failed(link, client_now),
+            Act::ToServer(link, payload, quick_ack)
+                if self.links.contains(&link) && self.connections.belong_to(link) =>
+            {
+                assert!(!quick_ack, "there are none in turns");
+                let (connection, is_new) = self.connections.take(link, now);
+                if is_new {
+                    self.server.link_opened(connection, now);
+                }
+                self.server.handle_turn(connection, BytesMut::from(&*payload), now);
+            }
             Act::ToServer(link, payload, quick_ack) if self.links.contains(&link) => {
                 self.server.handle_packet(link, BytesMut::from(&*payload), quick_ack, now);
             }
@@ -349,7 +369,7 @@ impl World {
             }
             Act::ClientCloses(link) => {
                 self.links.remove(&link);
-                self.server.link_lost(link, now);
+                self.lose_at_server(link);
             }
             Act::ClientComputed(done) => self.client.computed(done, client_now),
             Act::ServerComputed(done) => self.server.computed(done, now),
@@ -358,6 +378,13 @@ impl World {
                 self.server.answer(request.id, Ok(request.content.query), now);
             }
             Act::Saved(stored) => self.client.saved(stored, client_now),
+        }
+    }
+
+    fn lose_at_server(&mut self, link: LinkId) {
+        self.server.link_lost(link, self.now);
+        for connection in self.connections.end(link) {
+            self.server.link_lost(connection, self.now);
         }
     }
 
@@ -415,6 +442,10 @@ impl World {
     fn drain_server(&mut self) -> Option<Instant> {
         loop {
             match self.server.poll_output() {
+                server::Output::Close { link, .. } if self.connections.contain(link) => {
+                    self.connections.close(link);
+                    self.server.link_lost(link, self.now);
+                }
                 server::Output::Close { link, .. } => self.later(LATENCY, Act::ServerCloses(link)),
                 server::Output::Compute(job) => {
                     let done = job.run(&mut self.random);
@@ -438,6 +469,7 @@ impl World {
                         Outbound::Error(error) => self.note(&format!("< {error}")),
                         Outbound::QuickAck(_) => self.note("< quick ack"),
                     }
+                    let link = self.connections.answered(link, self.now + LATENCY).unwrap_or(link);
                     self.later(LATENCY, Act::ToClient(link, item));
                 }
                 server::Output::Store(request) => {
@@ -475,7 +507,8 @@ impl World {
             _ => vec![outer],
         };
         let names: Vec<_> = messages.iter().map(|message| name(&message.body)).collect();
-        self.note(&format!("{arrow} {}", names.join(", ")));
+        let says = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        self.note(&format!("{arrow} {says}"));
     }
 
     /// The moment, to the client.

@@ -10,6 +10,7 @@ mod mutation;
 mod peer;
 mod sessions;
 mod talk;
+mod turns;
 mod world;
 
 use std::time::Instant;

@@ -14,12 +14,12 @@ use mtproto_crypto::envelope::{self, Filler, OpenJob};
 use mtproto_crypto::rsa::RsaPrivateKey;
 use mtproto_crypto::{AuthKey, Direction, SecureRandom, SecureRandomExt, SeededRandom};
 use mtproto_frame::{Outbound, TransportError};
-use mtproto_pack::{Message, read_container};
+use mtproto_pack::{CONTAINER_ID, Message, read_container};
 use mtproto_session::transcript::Transcript;
 use mtproto_session::{LinkId, SaltSecret, ServerClock, ServerSessionConfig};
 use mtproto_store::{Inserted, KeyKind, KeyRecord, KeyStore, MemoryKeyStore, StoreError};
 use mtproto_tl::functions::{ReqDhParams, ReqPqMulti, SetClientDhParams};
-use mtproto_tl::types::{DhGenFail, DhGenOk, DhGenRetry, ResPq, ServerDhParamsOk};
+use mtproto_tl::types::{DhGenFail, DhGenOk, DhGenRetry, MsgsAck, ResPq, ServerDhParamsOk};
 use mtproto_tl::{AuthKeyId, Constructor, Encode, MsgId, Salt, ServerTime};
 
 use super::peer::{Handshake, Peer};
@@ -73,6 +73,8 @@ pub(super) struct Received {
     pub(super) quick_acks: Vec<u32>,
     pub(super) error: Option<TransportError>,
     pub(super) closed: Option<CloseReason>,
+    /// Whether a packet waits for its answer, if the link takes turns.
+    pub(super) is_asking: Option<bool>,
 }
 
 impl Received {
@@ -265,6 +267,35 @@ impl World {
         token
     }
 
+    /// Sends an object over a link that takes turns, and lets the server react.
+    pub(super) fn turn(&mut self, link: LinkId, peer: &mut Peer, object: &impl Encode) -> MsgId {
+        let message = peer.message(self.time(), object);
+        self.turn_message(link, peer, &message);
+        message.id
+    }
+
+    /// Sends a message over a link that takes turns, and lets the server react.
+    pub(super) fn turn_message(&mut self, link: LinkId, peer: &Peer, message: &Message) {
+        for line in self.transcript.packet(message) {
+            self.note('>', link, &line);
+        }
+        let (packet, _) = self.seal(peer, message);
+        self.turn_bytes(link, packet);
+    }
+
+    /// Sends an unencrypted query over a link that takes turns, and lets the server react.
+    pub(super) fn turn_plain(&mut self, link: LinkId, query: &Bytes) {
+        self.note('>', link, &format!("plain {}", plain_name(query)));
+        let packet = PlainMessage { msg_id: MsgId(4), body: query.clone() }.to_packet();
+        self.turn_bytes(link, packet.as_ref().into());
+    }
+
+    fn turn_bytes(&mut self, link: LinkId, packet: BytesMut) {
+        self.links.get_mut(&link).expect("a link").is_asking = Some(true);
+        self.endpoint.handle_turn(link, packet, self.now);
+        self.drain();
+    }
+
     pub(super) fn seal(&mut self, peer: &Peer, message: &Message) -> (BytesMut, u32) {
         let salt = peer
             .salt
@@ -330,6 +361,7 @@ impl World {
                 Output::Close { link, reason } => {
                     self.note('!', link, &format!("closed: {reason}"));
                     let state = self.links.get_mut(&link).expect("a link");
+                    assert_ne!(state.is_asking, Some(true), "no packet is left unanswered");
                     assert_eq!(state.closed.replace(reason), None, "closed once");
                 }
                 Output::Compute(job) if self.holds.jobs => self.jobs.push_back(*job),
@@ -373,6 +405,9 @@ impl World {
     fn receive(&mut self, link: LinkId, item: Outbound) {
         let state = self.links.get_mut(&link).expect("a link");
         assert_eq!(state.closed, None, "nothing is sent over a closed link");
+        if let Some(is_asking) = &mut state.is_asking {
+            assert!(std::mem::replace(is_asking, false), "one answer for each packet");
+        }
         let lines = match item {
             Outbound::Error(error) => {
                 state.error = Some(error);
@@ -400,6 +435,11 @@ impl World {
         for line in lines {
             self.note('<', link, &line);
         }
+    }
+
+    /// Begins to write down from here on.
+    pub(super) fn hush(&mut self) {
+        self.text.clear();
     }
 
     /// Writes a line down.
@@ -465,6 +505,8 @@ fn plain_name(body: &Bytes) -> &'static str {
         ReqDhParams::ID => "req_DH_params",
         ReqPqMulti::ID => "req_pq_multi",
         ResPq::ID => "resPQ",
+        CONTAINER_ID => "msg_container",
+        MsgsAck::ID => "msgs_ack",
         ServerDhParamsOk::ID => "server_DH_params_ok",
         SetClientDhParams::ID => "set_client_DH_params",
         _ => "something else",
