@@ -99,6 +99,14 @@ impl WsListen {
     }
 }
 
+#[cfg(test)]
+impl WsListen {
+    /// How many handshakes are under way.
+    pub(crate) fn handshakes(&self) -> usize {
+        self.handshakes.len()
+    }
+}
+
 #[async_trait]
 impl Listen for WsListen {
     async fn accept(&mut self) -> io::Result<Box<dyn Link>> {

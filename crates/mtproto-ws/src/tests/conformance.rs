@@ -2,18 +2,22 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mtproto_crypto::SeededRandom;
-use mtproto_frame::{Address, Framing, Host, Scheme, Secret, ServerWireConfig, WireConfig};
+use mtproto_frame::{
+    Address, Framing, Host, Outbound, Scheme, Secret, ServerWireConfig, WireConfig,
+};
 use mtproto_tls::{TlsClient, TlsConnect, TlsServer, Trust};
 use mtproto_transport::{
     Carrier, Connect, Connected, Dial, DialError, Link, LinkExt, Origin, conformance,
 };
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::{expect_packet, memory, obfuscated, payload};
-use crate::{WsDial, WsListen};
+use crate::{HANDSHAKES_MAX, WsDial, WsListen};
 
 const FRAMINGS: [Framing; 3] = [Framing::Abridged, Framing::Intermediate, Framing::Padded];
 
@@ -109,9 +113,32 @@ async fn a_link_says_what_carries_it() {
         assert_eq!(client.peer().origin.carrier, carrier);
         assert_eq!(server.peer().origin.carrier, carrier);
         assert_eq!(client.peer().origin.address.map(|at| at.port()), Some(address.port));
-        client.send(mtproto_frame::Outbound::packet(payload(1))).await.unwrap();
+        client.send(Outbound::packet(payload(1))).await.unwrap();
         expect_packet(&mut server, &payload(1)).await;
     }
+}
+
+#[tokio::test]
+async fn a_listener_has_so_many_handshakes_at_once() {
+    let (mut listen, address) = listen(Scheme::Ws, &ServerWireConfig::open()).await;
+    let mut silent = Vec::new();
+    for _ in 0..HANDSHAKES_MAX {
+        silent.push(PlainConnect.connect(&address).await.unwrap());
+        // Accepts it and has nothing to give.
+        while listen.handshakes() < silent.len() {
+            assert!(timeout(Duration::from_millis(1), listen.accept_link()).await.is_err());
+        }
+    }
+    let dial = WsDial::new(address, obfuscated(), Arc::new(PlainConnect));
+    let (client, server) = tokio::join!(dial.connect(), async {
+        assert!(timeout(Duration::from_millis(20), listen.accept_link()).await.is_err());
+        assert_eq!(listen.handshakes(), HANDSHAKES_MAX);
+        silent.pop();
+        listen.accept_link().await
+    });
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    client.send(Outbound::packet(payload(1))).await.unwrap();
+    expect_packet(&mut server, &payload(1)).await;
 }
 
 // req: S76

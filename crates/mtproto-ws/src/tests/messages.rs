@@ -8,11 +8,12 @@ use std::thread;
 use bytes::BytesMut;
 use mtproto_frame::{Inbound, Outbound, ServerWireConfig, TransportError, Wire};
 use mtproto_transport::{Link, LinkError, LinkExt, Origin};
+use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, protocol};
 
-use super::{expect_packet, obfuscated, open, pair, payload, random};
+use super::{MASK, expect_packet, frame, obfuscated, open, pair, payload, random, raw_client};
 use crate::{FRAME_PAYLOAD_MAX, WsLink};
 
 /// One end by tungstenite, in a thread of its own, the other a link of ours.
@@ -113,6 +114,31 @@ async fn a_stream_may_be_cut_into_messages_anywhere() {
     }
     server.close().await.unwrap();
     theirs.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_cut_anywhere_is_an_end() {
+    let mut wire = client_wire();
+    let mut sent = Vec::new();
+    let mut ends = Vec::new();
+    for blocks in 1..4 {
+        let packet = framed(&mut wire, &Outbound::packet(payload(blocks)));
+        let (first, second) = packet.split_at(7);
+        sent.extend(frame(OpCode::Data(Data::Binary), false, MASK, first));
+        sent.extend(frame(OpCode::Data(Data::Continue), true, MASK, second));
+        ends.push(sent.len());
+    }
+    for cut in 0..sent.len() {
+        let (mut client, mut server) = raw_client();
+        client.write_all(&sent[..cut]).await.unwrap();
+        drop(client);
+        for (blocks, _) in (1..).zip(ends.iter().take_while(|end| **end <= cut)) {
+            expect_packet(&mut server, &payload(blocks)).await;
+        }
+        let end = server.recv().await;
+        assert!(matches!(end, Err(LinkError::Closed | LinkError::Truncated { .. })), "{end:?}");
+        assert!(matches!(server.recv().await, Err(LinkError::Closed)));
+    }
 }
 
 // req: S77, S78
