@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mtproto_kit::frame::{Address, Framing, Secret};
 
-use crate::connect::{seconds, secret};
+use crate::connect::seconds;
 use crate::secret::SecretArgs;
 
 /// MTProto 2.0 for both sides of the wire: a server, a client, and a demonstration of both.
@@ -60,8 +60,9 @@ pub(crate) struct ServeArgs {
     /// Directory that holds the server's state; made if missing
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// Admit clients with this proxy secret too: 32 hex digits, or 34 with `dd` in front
-    #[arg(long, value_name = "HEX", value_parser = secret)]
+    /// Admit clients with this proxy secret too, as hex, base64 or base64url; see mtproto secret.
+    /// May be given several times
+    #[arg(long)]
     pub(crate) secret: Vec<Secret>,
     /// Who answers queries
     #[arg(long, value_enum, default_value_t = HandlerName::Demo)]
@@ -112,7 +113,7 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     pub(crate) obfuscated: bool,
     /// Proxy secret, as hex, base64 or base64url; implies --obfuscated
-    #[arg(long, value_parser = secret)]
+    #[arg(long)]
     pub(crate) secret: Option<Secret>,
     /// Data centre to name in the key exchange
     #[arg(long, default_value_t = 2, value_name = "ID", allow_negative_numbers = true)]

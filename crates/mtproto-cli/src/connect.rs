@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mtproto_kit::client::{CallError, Client, Closed, ConnectError};
-use mtproto_kit::frame::{Framing, Secret, SecretError};
+use mtproto_kit::frame::Framing;
 use mtproto_kit::store::SessionFile;
 
 use crate::args::ConnectArgs;
@@ -39,10 +39,12 @@ fn framing(args: &ConnectArgs) -> Result<Framing, Failure> {
             "--framing full: it cannot be obfuscated; choose abridged, intermediate or padded",
         )),
         // The kind of secret says it already.
-        (Framing::Intermediate, Some(Secret::Padded(_))) => Ok(Framing::Padded),
-        (framing, Some(Secret::Padded(_))) if framing != Framing::Padded => Err(Failure::usage(
-            format!("--framing {framing}: a dd secret goes with padded; leave --framing away"),
-        )),
+        (Framing::Intermediate, Some(secret)) if secret.needs_padded() => Ok(Framing::Padded),
+        (framing, Some(secret)) if secret.needs_padded() && framing != Framing::Padded => {
+            Err(Failure::usage(format!(
+                "--framing {framing}: a dd or ee secret goes with padded; leave --framing away"
+            )))
+        }
         (framing, _) => Ok(framing),
     }
 }
@@ -76,15 +78,6 @@ pub(crate) fn explain_call(error: CallError) -> Failure {
         CallError::Misuse(_) => Failure::usage(error),
         error => Failure::network(error),
     }
-}
-
-/// Reads a secret of a kind that there is a transport for.
-pub(crate) fn secret(text: &str) -> Result<Secret, String> {
-    let secret: Secret = text.parse().map_err(|error: SecretError| error.to_string())?;
-    if secret.is_fake_tls() {
-        return Err("fake TLS is not there yet: give 32 hex digits, or dd and 32".to_owned());
-    }
-    Ok(secret)
 }
 
 /// Reads a number of seconds that makes sense as a time limit.

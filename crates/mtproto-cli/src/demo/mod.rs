@@ -8,9 +8,9 @@ mod table;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mtproto_kit::crypto::OsRandom;
 use mtproto_kit::crypto::rsa::{RsaPrivateKey, RsaPublicKey};
-use mtproto_kit::frame::{Framing, Secret, WireConfig};
+use mtproto_kit::crypto::{OsRandom, SecureRandomExt};
+use mtproto_kit::frame::{Framing, Secret, SecretKey, WireConfig};
 use mtproto_kit::server::Server;
 
 use self::row::Row;
@@ -30,13 +30,20 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     let mut random = OsRandom::new();
     let key = RsaPrivateKey::generate(&mut random);
     let public = key.public().clone();
-    let [plain, padded] = ["", "dd"].map(|kind| secret(kind, &mut random));
-    let ways = ways(&plain, &padded);
+    let mut key_of_secret = || SecretKey::from(random.array::<16>());
+    let secrets = [
+        Secret::Plain(key_of_secret()),
+        Secret::Padded(key_of_secret()),
+        Secret::FakeTls { key: key_of_secret(), domain: "www.example.org".to_owned() },
+    ];
+    let ways = ways(&secrets);
+    let [plain, padded, fake_tls] = secrets;
     let server = Server::builder()
         .listen("127.0.0.1:0")
         .key(key)
         .secret(plain)
         .secret(padded)
+        .secret(fake_tls)
         .serve(Demo::new(Tickets::in_memory()))
         .await
         .map_err(Failure::network)?;
@@ -81,26 +88,20 @@ async fn run_rows(
 }
 
 /// Every framing, plain and obfuscated where it can be, and with each kind of secret.
-fn ways(plain: &Secret, padded: &Secret) -> Vec<Way> {
+fn ways(secrets: &[Secret; 3]) -> Vec<Way> {
     let all = [Framing::Abridged, Framing::Intermediate, Framing::Padded, Framing::Full];
     let tagged = all.into_iter().filter(|framing| framing.tag().is_some());
     let way = |framing, layer, wire| Way { framing, layer, wire };
     let bare = all.map(|framing| way(framing, "plain", WireConfig::plain(framing)));
     let obfuscated =
         tagged.map(|framing| way(framing, "obfuscated", WireConfig::obfuscated(framing)));
-    let framing = Framing::Intermediate;
-    let with_plain = way(framing, "secret", WireConfig::with_secret(framing, plain.clone()));
-    let framing = Framing::Padded;
-    let with_padded = way(framing, "secret dd", WireConfig::with_secret(framing, padded.clone()));
-    bare.into_iter().chain(obfuscated).chain([with_plain, with_padded]).collect()
-}
-
-fn secret(kind: &str, random: &mut OsRandom) -> Secret {
-    use mtproto_kit::crypto::SecureRandomExt;
-    let key: [u8; 16] = random.array();
-    let bytes = match kind {
-        "dd" => [&[0xdd], key.as_slice()].concat(),
-        _ => key.to_vec(),
+    let with_secret = |secret: &Secret| {
+        let (framing, layer) = match secret {
+            Secret::FakeTls { .. } => (Framing::Padded, "secret ee"),
+            Secret::Padded(_) => (Framing::Padded, "secret dd"),
+            Secret::Plain(_) => (Framing::Intermediate, "secret"),
+        };
+        way(framing, layer, WireConfig::with_secret(framing, secret.clone()))
     };
-    Secret::from_bytes(&bytes).unwrap_or_else(|_| unreachable!("16 and dd + 16 bytes are secrets"))
+    bare.into_iter().chain(obfuscated).chain(secrets.iter().map(with_secret)).collect()
 }

@@ -40,8 +40,8 @@ fn a_server_cannot_start() {
     serve(&["--listen", address], NETWORK, &[address, "in use", "choose another port"]);
     serve(&["--listen", "203.0.113.1:0"], NETWORK, &["203.0.113.1", "choose"]);
     serve(&["--secret", "xyz"], USAGE, &["xyz", "32 hex digits"]);
-    let fake_tls = "ee00112233445566778899aabbccddeeff6578616d706c65";
-    serve(&["--secret", fake_tls], USAGE, &[fake_tls, "fake TLS", "32 hex digits"]);
+    let nameless = "ee00112233445566778899aabbccddeeff";
+    serve(&["--secret", nameless], USAGE, &[nameless, "domain", "append the hex of a name"]);
     serve(&["--handler", "nobody"], USAGE, &["nobody", "demo", "echo", "reject"]);
     serve(&["--grace", "soon"], USAGE, &["soon", "seconds"]);
     serve(&["--shards", "0"], USAGE, &["0", "--shards"]);
@@ -97,11 +97,13 @@ fn a_client_is_told_something_unusable() {
     ping(&["--framing", "zip"], &["zip", "abridged, intermediate, padded or full"]);
     ping(&["--secret", "12"], &["12", "32 hex digits"]);
     ping(&["--secret", "00112233445566778899aabbccddeeff6578616d706c65"], &["secret"]);
-    let fake_tls = "ee00112233445566778899aabbccddeeff6578616d706c65";
-    ping(&["--secret", fake_tls], &[fake_tls, "fake TLS", "32 hex digits"]);
+    let nameless = "ee00112233445566778899aabbccddeeff";
+    ping(&["--secret", nameless], &[nameless, "domain", "append the hex of a name"]);
     ping(&["--framing", "full", "--obfuscated"], &["full", "choose abridged"]);
     let padded = "dd00112233445566778899aabbccddeeff";
     ping(&["--framing", "abridged", "--secret", padded], &["abridged", "dd", "padded"]);
+    let fake_tls = "ee00112233445566778899aabbccddeeff6578616d706c65";
+    ping(&["--framing", "abridged", "--secret", fake_tls], &["abridged", "ee", "padded"]);
     ping(&["--timeout=-1"], &["-1", "give seconds"]);
     ping(&["--timeout", "0"], &["0", "give seconds"]);
     ping(&["--dc", "100000"], &["100000", "--dc"]);

@@ -59,9 +59,11 @@ fn ping_goes_over_every_framing() {
     let dir = directory();
     let secret = "00112233445566778899aabbccddeeff";
     let padded = format!("dd{secret}");
-    let served = Served::start(dir.path(), &["--secret", secret, "--secret", &padded, "--strict"]);
+    let fake_tls = format!("ee{secret}7777772e6578616d706c652e6f7267");
+    let secrets = ["--secret", secret, "--secret", &padded, "--secret", &fake_tls, "--strict"];
+    let served = Served::start(dir.path(), &secrets);
     let (uri, key) = (served.uri(), public_key(dir.path()));
-    let ways: [&[&str]; 11] = [
+    let ways: [&[&str]; 12] = [
         &["--framing", "abridged"],
         &["--framing", "intermediate"],
         &["--framing", "padded"],
@@ -72,6 +74,7 @@ fn ping_goes_over_every_framing() {
         &["--framing", "abridged", "--secret", secret],
         &["--secret", secret],
         &["--secret", &padded],
+        &["--secret", &fake_tls],
         &["--pfs"],
     ];
     for way in ways {
@@ -115,8 +118,8 @@ fn the_demonstration_is_green() {
     assert_eq!(demo.code, 0, "{demo:?}");
     let table: Value = serde_json::from_str(&demo.stdout).expect("JSON");
     let rows = table["rows"].as_array().expect("rows");
-    // Four framings, three of them obfuscated, and two kinds of secret.
-    assert_eq!(rows.len(), 9, "{table}");
+    // Four framings, three of them obfuscated, and three kinds of secret.
+    assert_eq!(rows.len(), 10, "{table}");
     let words = mtproto(&["demo", "--seconds", "0.05"]);
     assert_eq!(words.code, 0, "{words:?}");
     for framing in ["abridged", "intermediate", "padded", "full"] {
@@ -128,7 +131,7 @@ fn the_demonstration_is_green() {
 fn help_names_the_exit_codes() {
     let help = succeed(&["--help"]);
     assert!(help.contains("Exit codes"), "{help}");
-    for command in ["call", "demo", "keygen", "ping", "serve"] {
+    for command in ["call", "demo", "keygen", "ping", "secret", "serve"] {
         assert!(help.contains(command), "{help}");
         succeed(&[command, "--help"]);
     }
