@@ -159,7 +159,7 @@ struct Track {
     written: AtomicBool,
     /// And all of it has left.
     flushed: AtomicBool,
-    /// Something was read after that.
+    /// Something was read.
     heard: AtomicBool,
 }
 
@@ -185,8 +185,7 @@ impl AsyncRead for Tracked {
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
-        // What comes before the request, such as 408, is no answer to it.
-        if into.filled().len() > before && self.track.written.load(Ordering::Relaxed) {
+        if into.filled().len() > before {
             self.track.heard.store(true, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))

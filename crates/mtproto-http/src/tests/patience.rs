@@ -150,4 +150,10 @@ async fn a_client_that_is_gone_is_noticed_wherever_it_was() {
         assert!(matches!(link.flush().await, Err(LinkError::Closed)));
         assert!(link.close().await.is_ok());
     }
+
+    // Empty lines are nothing.
+    let (mut client, mut link) = connect(HttpConfig::default());
+    client.write("\r\n\r\n").await;
+    drop(client);
+    assert!(matches!(link.recv().await, Err(LinkError::Closed)));
 }
