@@ -7,6 +7,7 @@
 //! [cargo-fuzz]: https://rust-fuzz.github.io/book/cargo-fuzz.html
 
 mod choices;
+mod fake_tls;
 mod objects;
 mod operations;
 mod pack;
@@ -14,6 +15,7 @@ mod tl;
 mod wire;
 mod world;
 
+pub use fake_tls::fake_tls;
 pub use operations::operations;
 pub use pack::pack;
 pub use tl::tl;
@@ -46,6 +48,11 @@ mod tests {
             println!("seed {seed}");
             target(&input);
         }
+    }
+
+    #[test]
+    fn fake_tls() {
+        run(super::fake_tls, 800, 600);
     }
 
     #[test]
