@@ -74,8 +74,8 @@ fn result(object: &Bytes) {
     }
     match RpcAnswer::read(object, INFLATED_MAX) {
         Ok(RpcAnswer::Drop(answer)) => {
-            let again = RpcAnswer::read(&answer.to_bytes(), 0);
-            assert_eq!(again, Ok(RpcAnswer::Drop(answer)));
+            let written = answer.to_bytes();
+            assert!(object.starts_with(&written) || object_id(object) == GZIP_PACKED_ID);
         }
         Ok(RpcAnswer::Error(error)) => {
             assert_eq!(RpcError::read(&error.to_bytes()), Ok(error));
