@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
 /// What is fuzzed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Target {
+    /// Streams that look like TLS.
+    #[value(name = "fake_tls")]
+    FakeTls,
     /// A client and a server, and everything that can happen to them.
     Operations,
     /// Containers, gzip, results, wrappers.
@@ -48,12 +51,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn fuzz(target: Target, seconds: u32) -> anyhow::Result<()> {
-    let name = target.to_possible_value().context("every target has a name")?;
-    let name = name.get_name();
+    let name = name(target);
     println!("\n==== {name}: {seconds} s");
     let mut command = cargo();
     // Hardly anything of ours is unsafe: without a sanitizer there are twice as many runs.
-    command.args(["fuzz", "run", "--sanitizer", "none", name, "--"]);
+    command.args(["fuzz", "run", "--sanitizer", "none", &name, "--"]);
     // Long inputs from the beginning: a conversation takes many bytes.
     command.args(["-len_control=0", "-max_len=4096", "-print_final_stats=1"]);
     command.arg(format!("-max_total_time={seconds}"));
@@ -62,10 +64,28 @@ fn fuzz(target: Target, seconds: u32) -> anyhow::Result<()> {
     if status.success() { Ok(()) } else { bail!("{name} ended with {status}") }
 }
 
+/// What its binary is called.
+fn name(target: Target) -> String {
+    target.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default()
+}
+
 /// Checks that the targets compile, which needs neither cargo-fuzz nor libFuzzer.
 pub(crate) fn check() -> Command {
     let mut command = cargo();
     command.current_dir(root().join("fuzz"));
     command.args(["check", "--locked", "--all-targets"]);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_has_a_name_here() {
+        let files = crate::workspace::files(&root().join("fuzz/targets"), &["rs"]).unwrap();
+        let files: Vec<_> = files.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+        let targets: Vec<_> = Target::value_variants().iter().map(|it| name(*it)).collect();
+        assert_eq!(files, targets);
+    }
 }
