@@ -312,6 +312,7 @@ where
             ToShard::Drain(until, busy) => {
                 self.drain_until = Some(until);
                 self.busy = Some(busy);
+                self.endpoint.release_turns(now);
                 self.links.values().for_each(|outbox| outbox.advance(Phase::Draining));
             }
             ToShard::ForgetKey(key) => self.endpoint.forget_key(key, now),

@@ -90,6 +90,8 @@ pub struct ServerEndpoint {
     exchanges: Exchanges,
     loads: Loads,
     keys: Keys,
+    /// No packet is held open any more.
+    releases_turns: bool,
     /// Received and not yet opened.
     received: Vec<Packet>,
     /// Sessions that may have something to say. Forgotten ones are passed over.
@@ -138,6 +140,7 @@ impl ServerEndpoint {
             exchanges: Exchanges::new(EXCHANGES_MAX),
             loads: Loads::default(),
             keys: Keys::new(SESSIONS_MAX),
+            releases_turns: false,
             received: Vec::new(),
             ready: VecDeque::new(),
             unsealed: Vec::new(),
@@ -232,20 +235,16 @@ impl ServerEndpoint {
         self.receive(Packet { link, payload, quick_ack: false, is_turn: true });
     }
 
-    /// Answers every packet that is held open, with nothing if there is nothing to say: the server
-    /// is about to stop. One that waits for the answer to its own query goes on waiting.
+    /// Answers every packet that is held open, with nothing if there is nothing to say, and holds
+    /// none from now on: the server is about to stop. One that waits for the answer to its own
+    /// query goes on waiting.
     // req: S90
     pub fn release_turns(&mut self, now: Instant) {
         self.now = now;
-        // Those that are just coming, too.
-        self.open_received();
+        self.releases_turns = true;
         let links = self.links.iter().filter(|(link, _)| self.awaits_answer(**link));
-        let sessions: Vec<_> = links.flat_map(|(_, state)| state.sessions.clone()).collect();
-        for name in sessions {
-            if let Some(session) = self.keys.session_mut(name) {
-                session.machine.release_turns(now);
-                self.mark_ready(name);
-            }
+        for name in links.flat_map(|(_, state)| state.sessions.clone()).collect::<Vec<_>>() {
+            self.release_turns_of(name);
         }
     }
 
@@ -338,6 +337,13 @@ impl ServerEndpoint {
             loads: self.loads.len(),
             ..Usage::default()
         })
+    }
+
+    fn release_turns_of(&mut self, name: SessionRef) {
+        if let Some(session) = self.keys.session_mut(name) {
+            session.machine.release_turns(self.now);
+            self.mark_ready(name);
+        }
     }
 
     fn receive(&mut self, packet: Packet) {

@@ -133,6 +133,9 @@ impl ServerEndpoint {
             self.outputs.push_back(Output::Event(Event::SessionOpened(name)));
         }
         self.mark_ready(name);
+        if is_turn && self.releases_turns {
+            self.release_turns_of(name);
+        }
         Ok(verdict)
     }
 

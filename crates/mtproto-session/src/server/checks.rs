@@ -34,13 +34,17 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
-    /// How long the client lets the answer wait: the last of several `http_wait` governs.
-    // req: S62
+    /// How long the client lets the answer wait: the last of several `http_wait` governs. Without
+    /// one, a packet that asks nothing waits for nothing: clients send others right behind it.
+    // req: L30, S62, S63
     pub(super) fn http_wait(&self) -> Option<HttpWait> {
-        self.messages.iter().rev().find_map(|message| match &message.inbound {
+        let governs = |message: &Received| match &message.inbound {
             Inbound::HttpWait(wait) => Some(wait.clone()),
             _ => None,
-        })
+        };
+        let asks = self.messages.iter().any(|message| message.inbound.is_question());
+        let at_once = HttpWait { max_delay: 0, wait_after: 0, max_wait: 0 };
+        self.messages.iter().rev().find_map(governs).or((!asks).then_some(at_once))
     }
 }
 

@@ -92,6 +92,26 @@ impl Inbound {
         })
     }
 
+    /// Whether there may be something to say to it.
+    pub(super) fn is_question(&self) -> bool {
+        match self {
+            Self::Acks(_)
+            | Self::HttpWait(_)
+            | Self::Ignored
+            | Self::StateInfo(..)
+            | Self::States(..) => false,
+            Self::DestroyAuthKey
+            | Self::DestroySession(_)
+            | Self::DropAnswer(_)
+            | Self::FutureSalts { .. }
+            | Self::Ping { .. }
+            | Self::Query(_)
+            | Self::Resend(_)
+            | Self::ResendAnswers(_)
+            | Self::StateRequest(_) => true,
+        }
+    }
+
     /// What is wrong with the parity of its seqno, if anything.
     pub(super) fn wants_content_related(&self) -> Option<bool> {
         match self {

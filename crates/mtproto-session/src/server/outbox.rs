@@ -148,17 +148,10 @@ impl Outbox {
         unsent
     }
 
-    /// Lets the newest message, which is ready, go to `link` alone.
+    /// Lets the newest message, which is ready, go to `link` while that takes it.
     pub(super) fn claim_newest(&mut self, link: LinkId) {
         if let Some(entry) = self.entries.back_mut() {
             entry.link = Some(link);
-        }
-    }
-
-    /// Lets go anywhere what is ready and was to go to `link` alone.
-    pub(super) fn unclaim(&mut self, link: LinkId) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.is_ready) {
-            entry.link = entry.link.filter(|claimed| *claimed != link);
         }
     }
 

@@ -109,7 +109,7 @@ impl Ways<'_> {
     // req: S5, S85, S91, S93
     pub(super) fn of_message(self, entry: &Entry) -> Way {
         if let Some(claimed) = entry.link
-            && (self.turns.is_open(claimed) || entry.sends > 0)
+            && (self.turns.is_open(claimed) || entry.sends > 0 && !self.links.takes_turns(claimed))
         {
             return self.of_link(claimed);
         }
@@ -182,7 +182,6 @@ impl ServerSession {
             self.notices.forget_link(link);
         }
         self.turns.close(link);
-        self.outbox.unclaim(link);
         if packet.is_empty() {
             packet.wrap();
         }

@@ -6,9 +6,11 @@ use expect_test::{Expect, expect};
 use mtproto_tl::types;
 
 use super::client_talk::{LINK, Talk};
-use super::{SECOND, http_wait, ping, query};
-use crate::client::{CLIENT_TURNS_MAX, POLL_DELAY_MAX, POLL_INTERVAL_MIN, POLL_WAIT};
-use crate::{LinkId, RequestOptions};
+use super::{SECOND, http_wait, noise, noon, ping, query, start};
+use crate::client::{
+    CLIENT_TURNS_MAX, POLL_DELAY_MAX, POLL_INTERVAL_MIN, POLL_WAIT, SALTS_ASK_INTERVAL,
+};
+use crate::{LinkId, RequestOptions, Salts, ServerClock};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -22,7 +24,10 @@ fn check(script: impl FnOnce(&mut Talk), expected: &Expect) {
 
 /// A client whose ping took so long, with a long poll open.
 fn begin(round_trip: Duration) -> Talk {
-    let mut talk = Talk::new();
+    begin_with(Talk::new(), round_trip)
+}
+
+fn begin_with(mut talk: Talk, round_trip: Duration) -> Talk {
     talk.attach_turns(LINK);
     talk.wait(round_trip);
     pong(&mut talk);
@@ -188,17 +193,21 @@ fn there_is_room_for_another_query_while_many_take_long() {
 
 #[test]
 fn what_is_due_while_there_is_no_room_waits() {
-    let mut talk = begin(20 * MS);
-    for number in 0..CLIENT_TURNS_MAX as u32 + 1 {
+    // One that never gets the salts that it asks for.
+    let talk = Talk::with(Salts::default(), ServerClock::new(start(), noon()));
+    let mut talk = begin_with(talk, 20 * MS);
+    for number in 0..CLIENT_TURNS_MAX as u32 - 1 {
         talk.request(&query(number));
     }
+    // So long that nothing goes with it.
+    talk.request(&noise(40_000));
     let before = count(&talk);
     // Acknowledgements, salts, a ping and questions about what is not answered.
-    talk.session.ping(talk.now);
     talk.receive(1, &query(9));
+    talk.session.ping(talk.now);
     let full = count(&talk);
     assert_eq!(full, before + 1, "one came, one left");
-    talk.wait(14 * SECOND);
+    talk.wait(2 * SALTS_ASK_INTERVAL);
     assert_eq!(count(&talk), full);
     nothing(&mut talk);
     assert_eq!(count(&talk), full + 1);

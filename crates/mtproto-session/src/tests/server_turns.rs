@@ -168,6 +168,27 @@ fn a_query_without_http_wait_waits_for_its_answer_and_not_for_ever() {
     );
 }
 
+// Telethon sends further packets over the same connection before that is answered.
+// req: L30, S87
+#[test]
+fn an_acknowledgement_alone_waits_for_nothing() {
+    check(
+        |talk| {
+            begin(talk);
+            let acks = talk.message(0, &acks(&[]));
+            talk.turn(CALL, acks);
+            let empty = talk.container(0, &[]);
+            talk.turn(CALL, empty);
+        },
+        &expect![[r#"
+            0ms      > [2] msgs_ack c5 seqno=0
+            0ms      < [2] msg_container s5 seqno=2
+            0ms      > [2] msg_container c6 seqno=0
+            0ms      < [2] msg_container s6 seqno=2
+        "#]],
+    );
+}
+
 // req: S91, S92
 #[test]
 fn pushes_wait_a_little_for_company_where_nothing_governs() {

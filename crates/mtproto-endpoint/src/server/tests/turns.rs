@@ -5,19 +5,25 @@ use std::time::Duration;
 use expect_test::expect;
 use mtproto_auth::KeyKind;
 use mtproto_frame::TransportError;
-use mtproto_session::LinkId;
+use mtproto_pack::Message;
 use mtproto_session::server::TURNS_MAX;
+use mtproto_session::{LinkId, UNGOVERNED_WAIT};
 use mtproto_tl::functions::{DestroyAuthKey, DestroySession, Ping};
 use mtproto_tl::types::{HttpWait, MsgsAck};
 use mtproto_tl::{Encode, MsgId, Salt};
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 use super::peer::{Handshake, Peer};
 use super::talk::query;
-use super::world::{World, check};
+use super::world::{Received, World, check};
 use crate::server::exchanges::LINKS_WAITING_MAX;
 use crate::server::{CloseReason, RECEIVED_MAX};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How many sessions there are in the crowd.
+const SESSIONS: usize = 4;
 
 /// A long poll.
 fn poll(world: &mut World, link: LinkId, peer: &mut Peer) -> MsgId {
@@ -230,12 +236,15 @@ fn a_server_that_is_about_to_stop_answers_what_it_holds() {
             let request = world.requests.remove(0);
             world.endpoint.answer(request.id, Ok(request.content.query), world.now);
             world.drain();
+            poll(world, polls, &mut peer);
         },
         &expect![[r#"
             0ms > [1] http_wait c5 seqno=7 0 0 25000
             0ms > [2] 11111111 c6 seqno=9 bytes=8
             0ms < [1] msgs_ack s5 seqno=2 c5 c6
             0ms < [2] rpc_result s6 seqno=3 to=c6 11111111 bytes=8
+            0ms > [1] http_wait c7 seqno=11 0 0 25000
+            0ms < [1] msgs_ack s7 seqno=4 c7
         "#]],
     );
 }
@@ -375,4 +384,183 @@ fn a_packet_too_many_is_answered_with_an_error() {
     assert!(world.is_refused(LinkId(10_000 + RECEIVED_MAX as u64), TransportError::Flood));
     assert!(world.links.values().all(|link| link.is_asking != Some(true) || link.closed.is_none()));
     assert_eq!(world.link(link).is_asking, None);
+}
+
+/// What may happen to a server whose clients talk in turns.
+#[derive(Clone, Debug)]
+enum Op {
+    /// All that was asked is answered.
+    Answer,
+    /// The server forgets a session.
+    Discard(usize),
+    /// A connection breaks.
+    Lose(Index),
+    Push(usize),
+    Release,
+    /// A session says something over a connection that waits for no answer, or over a new one.
+    Say(usize, Index, Saying),
+    Wait(u64),
+}
+
+#[derive(Clone, Debug)]
+enum Saying {
+    Acks,
+    BadSalt,
+    DestroyKey,
+    DestroySession,
+    Garbage,
+    Ping,
+    Poll(i32, i32, i32),
+    Query,
+    /// What was said before is said again, by whoever recorded it.
+    Recorded(Index),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let session = || 0..SESSIONS;
+    let times = (0..200_i32, 0..100_i32, 0..30_000_i32);
+    let saying = prop_oneof![
+        2 => Just(Saying::Acks),
+        1 => Just(Saying::BadSalt),
+        1 => Just(Saying::DestroyKey),
+        1 => Just(Saying::DestroySession),
+        1 => Just(Saying::Garbage),
+        3 => Just(Saying::Ping),
+        8 => times.prop_map(|(delay, after, wait)| Saying::Poll(delay, after, wait)),
+        8 => Just(Saying::Query),
+        3 => any::<Index>().prop_map(Saying::Recorded),
+    ];
+    prop_oneof![
+        4 => Just(Op::Answer),
+        1 => session().prop_map(Op::Discard),
+        3 => any::<Index>().prop_map(Op::Lose),
+        5 => session().prop_map(Op::Push),
+        1 => Just(Op::Release),
+        20 => (session(), any::<Index>(), saying).prop_map(|(who, on, it)| Op::Say(who, on, it)),
+        6 => (0..5000_u64).prop_map(Op::Wait),
+    ]
+}
+
+/// Clients of one key, and of another one.
+struct Crowd {
+    world: World,
+    peers: Vec<Peer>,
+    opened: u64,
+    recorded: Vec<(usize, Message)>,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        let mut world = World::new(99);
+        let first = world.peer();
+        let mut peers = vec![first.clone(), first.in_session(2), first.in_session(3)];
+        peers.push(world.peer());
+        world.holds.requests = true;
+        Self { world, peers, opened: 0, recorded: Vec::new() }
+    }
+
+    /// A connection that waits for no answer: one of those there are, or a new one.
+    fn connection(&mut self, index: Index) -> LinkId {
+        let is_free = |link: &Received| link.closed.is_none() && link.is_asking != Some(true);
+        let free = self.world.links.iter().filter(|(_, link)| is_free(link));
+        let mut free: Vec<_> = free.map(|(id, _)| *id).collect();
+        if free.is_empty() || index.index(4) == 0 {
+            self.opened += 1;
+            free = vec![self.world.open(self.opened)];
+        }
+        free[index.index(free.len())]
+    }
+
+    fn carry_out(&mut self, op: Op) {
+        let world = &mut self.world;
+        match op {
+            Op::Answer => self.answer(),
+            Op::Discard(session) => {
+                world.endpoint.discard_session(self.peers[session].session_ref(), world.now);
+                world.drain();
+            }
+            Op::Lose(index) => {
+                let open = world.links.iter().filter(|(_, link)| link.closed.is_none());
+                let open: Vec<_> = open.map(|(id, _)| *id).collect();
+                if !open.is_empty() {
+                    let link = open[index.index(open.len())];
+                    world.links.remove(&link);
+                    world.lose(link);
+                }
+            }
+            Op::Push(session) => {
+                // It may not be there.
+                let name = self.peers[session].session_ref();
+                let _ = world.endpoint.push(name, query(9).to_bytes(), world.now);
+                world.drain();
+            }
+            Op::Release => {
+                world.endpoint.release_turns(world.now);
+                world.drain();
+            }
+            Op::Say(session, index, saying) => {
+                let link = self.connection(index);
+                self.say(session, link, &saying);
+            }
+            Op::Wait(ms) => world.wait(Duration::from_millis(ms)),
+        }
+    }
+
+    fn answer(&mut self) {
+        let world = &mut self.world;
+        for request in std::mem::take(&mut world.requests) {
+            world.endpoint.answer(request.id, Ok(request.content.query), world.now);
+        }
+        world.drain();
+    }
+
+    fn say(&mut self, session: usize, link: LinkId, saying: &Saying) {
+        let time = self.world.time();
+        let world = &mut self.world;
+        let destroyed = self.peers[(session + 1) % SESSIONS].session;
+        let peer = &mut self.peers[session];
+        let message = match *saying {
+            Saying::Acks => peer.message(time, &MsgsAck { msg_ids: vec![MsgId(1)] }),
+            Saying::BadSalt => {
+                let mut liar = peer.clone();
+                liar.salt = Some(Salt(1));
+                world.turn(link, &mut liar, &query(1));
+                return;
+            }
+            Saying::DestroyKey => peer.message(time, &DestroyAuthKey),
+            Saying::DestroySession => peer.message(time, &DestroySession { session_id: destroyed }),
+            Saying::Garbage => return world.turn_plain(link, &query(1).to_bytes()),
+            Saying::Ping => peer.message(time, &Ping { ping_id: 1 }),
+            Saying::Poll(max_delay, wait_after, max_wait) => {
+                peer.message(time, &HttpWait { max_delay, wait_after, max_wait })
+            }
+            Saying::Query => peer.message(time, &query(1)),
+            Saying::Recorded(index) => {
+                if !self.recorded.is_empty() {
+                    let (peer, message) = &self.recorded[index.index(self.recorded.len())];
+                    world.turn_message(link, &self.peers[*peer], message);
+                }
+                return;
+            }
+        };
+        world.turn_message(link, &self.peers[session], &message);
+        self.recorded.push((session, message));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    // That there is no second answer, and one before a link closes, the world sees to.
+    // req: S85, S87, S90
+    #[test]
+    fn whatever_happens_every_packet_is_answered_in_time(
+        ops in prop::collection::vec(op(), 1..80),
+    ) {
+        let mut crowd = Crowd::new();
+        ops.into_iter().for_each(|op| crowd.carry_out(op));
+        crowd.world.wait(UNGOVERNED_WAIT + SECOND * 6);
+        let waiting = crowd.world.links.iter().find(|(_, link)| link.is_asking == Some(true));
+        prop_assert_eq!(waiting.map(|(id, _)| *id), None);
+    }
 }
