@@ -105,6 +105,9 @@ fn read_record(input: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
         if *kind != CLIENT_HELLO || message.len() > whole {
             return Err(Refusal::Malformed);
         }
+        if whole > HELLO_LEN_MAX {
+            return Err(Refusal::TooLong);
+        }
         if message.len() == whole {
             let [major, minor] = HELLO_VERSION;
             let record = [[HANDSHAKE, major, minor].as_slice(), &prefixed(&[&message])].concat();
