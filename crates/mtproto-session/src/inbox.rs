@@ -119,6 +119,17 @@ impl Inbox {
         }
     }
 
+    /// Before the window needs more memory: forgets what is below `id`, is no query and needs no
+    /// acknowledgement. A session that only listens leaves such ids behind with every long poll;
+    /// the caller refuses them, so low, for their time.
+    pub fn tidy(&mut self, id: MsgId) {
+        if self.seen.len() == self.seen.capacity() {
+            let is_query = |seen: &Seen| seen.state.has(MsgState::QUERY);
+            let matters = |seen: &Seen| is_query(seen) || !seen.state.has(MsgState::NO_ACK);
+            self.seen.retain(|seen| seen.id >= id || matters(seen));
+        }
+    }
+
     /// Adds a flag to what is known of `id`; nothing if it was never received, or forgotten.
     pub fn mark(&mut self, id: MsgId, flag: MsgState) {
         if let Some(seen) = self.find_mut(id)
@@ -184,5 +195,29 @@ impl Inbox {
     fn find_mut(&mut self, id: MsgId) -> Option<&mut Seen> {
         let index = self.seen.binary_search_by_key(&id, |seen| seen.id).ok()?;
         self.seen.get_mut(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A long poll and an acknowledgement every so often, for ever.
+    #[test]
+    fn what_only_listens_is_forgotten_and_queries_are_not() {
+        let mut inbox = Inbox::new(2048);
+        let query = MsgId(4);
+        inbox.insert(query, Seqno(1), MsgState::QUERY);
+        inbox.insert(MsgId(8), Seqno(3), MsgState(0));
+        for id in (3..4000).map(|number| MsgId(4 * number)) {
+            inbox.tidy(MsgId(id.0.saturating_sub(4 * 20)));
+            inbox.insert(id, Seqno(2), MsgState::NO_ACK);
+            let recent = MsgId(id.0.saturating_sub(4 * 10)).max(MsgId(12));
+            assert!(matches!(inbox.arrival(recent), Arrival::Duplicate(_)), "{recent}");
+        }
+        assert!(inbox.seen.capacity() <= 64, "{}", inbox.seen.capacity());
+        assert!(inbox.state(query).has(MsgState::QUERY));
+        assert!(inbox.state(MsgId(8)).is_received());
+        assert_eq!(inbox.arrival(MsgId(12)), Arrival::New);
     }
 }

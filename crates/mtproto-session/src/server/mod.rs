@@ -322,6 +322,9 @@ impl ServerSession {
         if self.session_id == SessionId(0) {
             return Err(Fault::SessionIdZero);
         }
+        // What is lower is refused for that.
+        let lowest = self.clock.now(self.now).before(MSG_ID_PAST_MAX);
+        self.inbox.tidy(MsgId::at(lowest, Author::Client));
         match self.check(header_salt, message, is_turn) {
             Ok(accepted) => {
                 self.apply(link, accepted, is_turn);
