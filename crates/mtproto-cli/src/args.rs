@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use mtproto_kit::frame::{Address, Framing, Secret};
+use mtproto_kit::client::{Fingerprint, Proxy};
+use mtproto_kit::frame::{Framing, Host, Secret};
 
-use crate::connect::seconds;
+use crate::connect::{Target, host, host_and_port, seconds};
 use crate::secret::SecretArgs;
+use crate::uri::UriArgs;
 
 /// MTProto 2.0 for both sides of the wire: a server, a client, and a demonstration of both.
 ///
@@ -31,12 +33,13 @@ pub(crate) enum Command {
     Secret(SecretArgs),
     Serve(ServeArgs),
     Sim(SimArgs),
+    Uri(UriArgs),
 }
 
 /// Start a server and a client on loopback and show a table of what works
 ///
-/// Makes an auth key over every framing, plain and obfuscated, then carries requests, answers,
-/// pushes, gzip and containers. Exits with 1 if any cell fails.
+/// Makes an auth key over every transport, framing and kind of secret, all on one port, then
+/// carries requests, answers, pushes, gzip and containers. Exits with 1 if any cell fails.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct DemoArgs {
     /// Seconds to measure requests for, per row
@@ -47,11 +50,12 @@ pub(crate) struct DemoArgs {
     pub(crate) json: bool,
 }
 
-/// Serve MTProto on one or more ports
+/// Serve MTProto over TCP, WebSocket and HTTP, with and without TLS, all on one port or on several
 ///
-/// Everything lives in DIR: auth keys (server.redb), the RSA pair (private.pem, public.pem) and
-/// the tickets that demo.take gave out, made at the first start. Clients need public.pem. The
-/// first line printed says where the server listens; SIGINT and SIGTERM drain it.
+/// Everything lives in DIR: auth keys (server.redb), the RSA pair (private.pem, public.pem), a
+/// self-signed certificate (tls/cert.pem, tls/key.pem) and the tickets that demo.take gave out,
+/// made at the first start. Clients need public.pem. The first line printed says where the server
+/// listens, the second what certificate it shows; SIGINT and SIGTERM drain it.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct ServeArgs {
     /// Address to listen on; port 0 takes a free one. May be given several times
@@ -64,6 +68,21 @@ pub(crate) struct ServeArgs {
     /// May be given several times
     #[arg(long)]
     pub(crate) secret: Vec<Secret>,
+    /// Certificates to show over TLS, a PEM file, the server's own first; read again when changed
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// A name in the certificate that is made if DIR has none. May be given several times
+    #[arg(long, value_name = "NAME", default_value = "localhost", value_parser = host)]
+    pub(crate) tls_name: Vec<Host>,
+    /// Serve nothing over TLS
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_name"])]
+    pub(crate) no_tls: bool,
+    /// Show this site to visitors that come over TLS for the name in an ee secret
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub(crate) site: Option<String>,
     /// Who answers queries
     #[arg(long, value_enum, default_value_t = HandlerName::Demo)]
     pub(crate) handler: HandlerName,
@@ -100,21 +119,39 @@ pub(crate) enum HandlerName {
 /// How to reach a server.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct ConnectArgs {
-    /// Where the server is: tcp://HOST:PORT
+    /// Where the server is: tcp://HOST:PORT, or ws, wss, http or https in place of tcp, or a proxy
+    /// link, tg://proxy?server=HOST&port=PORT&secret=SECRET
     #[arg(value_name = "URI")]
-    pub(crate) address: Address,
+    pub(crate) address: Target,
     /// The server's public RSA key, a PEM file; may be given several times
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) key: Vec<PathBuf>,
-    /// How packets are framed: abridged, intermediate, padded or full
-    #[arg(long, default_value_t = Framing::Intermediate)]
-    pub(crate) framing: Framing,
-    /// Obfuscate the stream
+    /// How packets are framed: abridged, intermediate, padded or full; intermediate unless a secret
+    /// wants padded. Not for HTTP
+    #[arg(long)]
+    pub(crate) framing: Option<Framing>,
+    /// Obfuscate the stream, as WebSocket always does
     #[arg(long)]
     pub(crate) obfuscated: bool,
     /// Proxy secret, as hex, base64 or base64url; implies --obfuscated
     #[arg(long)]
     pub(crate) secret: Option<Secret>,
+    /// Go through this proxy: socks5://HOST:PORT or http://HOST:PORT, with USER:PASSWORD@ before
+    /// HOST if it wants that
+    #[arg(long, value_name = "URI")]
+    pub(crate) proxy: Option<Proxy>,
+    /// Believe servers with a certificate in this PEM file, or vouched for by one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Believe the server whose certificate has this SHA-256 fingerprint
+    #[arg(long, value_name = "SHA256", conflicts_with = "tls_ca")]
+    pub(crate) tls_pin: Option<Fingerprint>,
+    /// Try IPv6 addresses before IPv4 ones
+    #[arg(long)]
+    pub(crate) ipv6_first: bool,
+    /// Also try ports 443, 80 and 5222 if the server's does not answer
+    #[arg(long)]
+    pub(crate) any_port: bool,
     /// Data centre to name in the key exchange
     #[arg(long, default_value_t = 2, value_name = "ID", allow_negative_numbers = true)]
     pub(crate) dc: i16,

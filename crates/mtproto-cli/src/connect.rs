@@ -1,29 +1,69 @@
 //! From the command line to a connected client.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use mtproto_kit::client::{CallError, Client, Closed, ConnectError};
-use mtproto_kit::frame::Framing;
+use mtproto_kit::client::{CallError, Client, Closed, ConnectError, TlsClient, Trust};
+use mtproto_kit::frame::{Address, Host, ProxyLink};
 use mtproto_kit::store::SessionFile;
 
 use crate::args::ConnectArgs;
 use crate::exit::Failure;
 use crate::keys;
 
+/// An address or a proxy link, as text that is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Target(String);
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if ProxyLink::is_meant_by(text) {
+            text.parse::<ProxyLink>().map_err(|error| error.to_string())?;
+        } else {
+            text.parse::<Address>().map_err(|error| error.to_string())?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Target {
+    /// Leaves the secret of a proxy link out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.parse::<ProxyLink>() {
+            Ok(link) => link.address().fmt(f),
+            Err(_) => f.write_str(&self.0),
+        }
+    }
+}
+
 /// Reads what the arguments name and connects.
 pub(crate) async fn connect(args: &ConnectArgs) -> Result<Client, Failure> {
+    let Target(address) = &args.address;
     let mut builder = Client::builder()
-        .address(&args.address)
-        .framing(framing(args)?)
+        .address(address)
         .obfuscated(args.obfuscated)
+        .ipv6_first(args.ipv6_first)
+        .any_port(args.any_port)
         .dc(i32::from(args.dc))
         .pfs(args.pfs)
         .connect_timeout(args.timeout());
     for path in &args.key {
         builder = builder.server_key(keys::read_public(path)?);
     }
+    if let Some(framing) = args.framing {
+        builder = builder.framing(framing);
+    }
     if let Some(secret) = &args.secret {
         builder = builder.secret(secret.clone());
+    }
+    if let Some(proxy) = &args.proxy {
+        builder = builder.proxy(proxy.clone());
+    }
+    if let Some(trust) = trust(args) {
+        builder = builder.tls(TlsClient::new(&trust).map_err(Failure::usage)?);
     }
     if let Some(path) = &args.session {
         builder = builder.store(SessionFile::open(path).map_err(Failure::usage)?);
@@ -31,22 +71,10 @@ pub(crate) async fn connect(args: &ConnectArgs) -> Result<Client, Failure> {
     builder.connect().await.map_err(|error| explain(args, &error))
 }
 
-/// Layers that cannot go together are an error of the command line, not of the network.
-fn framing(args: &ConnectArgs) -> Result<Framing, Failure> {
-    let obfuscated = args.obfuscated || args.secret.is_some();
-    match (args.framing, &args.secret) {
-        (Framing::Full, _) if obfuscated => Err(Failure::usage(
-            "--framing full: it cannot be obfuscated; choose abridged, intermediate or padded",
-        )),
-        // The kind of secret says it already.
-        (Framing::Intermediate, Some(secret)) if secret.needs_padded() => Ok(Framing::Padded),
-        (framing, Some(secret)) if secret.needs_padded() && framing != Framing::Padded => {
-            Err(Failure::usage(format!(
-                "--framing {framing}: a dd or ee secret goes with padded; leave --framing away"
-            )))
-        }
-        (framing, _) => Ok(framing),
-    }
+/// Whom the arguments say to believe over TLS.
+fn trust(args: &ConnectArgs) -> Option<Trust> {
+    let pin = args.tls_pin.map(Trust::Pin);
+    pin.or_else(|| args.tls_ca.clone().map(Trust::Roots))
 }
 
 /// Whose fault it is that there is no connection, and what can be done about it.
@@ -56,7 +84,7 @@ fn explain(args: &ConnectArgs, error: &ConnectError) -> Failure {
         ConnectError::Closed(Closed::ServerKeyUnknown) => "give its own public.pem with --key",
         ConnectError::Closed(Closed::WrongDc) => "name its own with --dc",
         ConnectError::Closed(_) | ConnectError::Stopped | ConnectError::TimedOut { .. } => {
-            "check the address, --framing and --secret"
+            "check the address, --framing, --secret and --tls-ca"
         }
         error => return Failure::usage(error),
     };
@@ -78,6 +106,18 @@ pub(crate) fn explain_call(error: CallError) -> Failure {
         CallError::Misuse(_) => Failure::usage(error),
         error => Failure::network(error),
     }
+}
+
+/// Reads a host name or an IP address.
+pub(crate) fn host(text: &str) -> Result<Host, String> {
+    let address = format!("tcp://{text}:1").parse::<Address>();
+    address.map(|address| address.host).map_err(|_| "give a host name or an IP address".to_owned())
+}
+
+/// Reads HOST:PORT.
+pub(crate) fn host_and_port(text: &str) -> Result<String, String> {
+    let address = format!("tcp://{text}").parse::<Address>();
+    address.map(|_| text.to_owned()).map_err(|_| "give HOST:PORT, e.g. example.org:443".to_owned())
 }
 
 /// Reads a number of seconds that makes sense as a time limit.

@@ -16,6 +16,7 @@ mod secret;
 mod serve;
 mod sim;
 mod tickets;
+mod uri;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Secret(args) => secret::run(&args),
         Command::Serve(args) => run(serve::run(args)),
         Command::Sim(args) => sim::run(&args),
+        Command::Uri(args) => uri::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

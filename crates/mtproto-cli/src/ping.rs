@@ -31,7 +31,6 @@ pub(crate) async fn run(args: PingArgs) -> Result<(), Failure> {
     if args.connect.json {
         let line = json!({
             "address": args.connect.address.to_string(),
-            "framing": args.connect.framing.to_string(),
             "key": info.key.map(|key| key.to_string()),
             "key_reused": info.key_reused,
             "key_exchange_ms": info.exchange.map(milliseconds),

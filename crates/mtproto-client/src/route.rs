@@ -31,7 +31,7 @@ pub(crate) struct Route {
 impl Route {
     /// Reads an address, or a proxy link, whose secret is then ours.
     pub(crate) fn read(&mut self, text: &str) -> Result<Address, ConnectError> {
-        if !is_proxy_link(text) {
+        if !ProxyLink::is_meant_by(text) {
             return Ok(text.parse()?);
         }
         let link: ProxyLink = text.parse()?;
@@ -114,12 +114,6 @@ impl Route {
     fn tls(&mut self, address: &Address) -> Result<Arc<dyn Connect>, ConnectError> {
         Err(ConnectError::Unsupported { scheme: address.scheme })
     }
-}
-
-/// Whether a text is meant as a link to a proxy. A wrong one is then never quoted.
-fn is_proxy_link(text: &str) -> bool {
-    text.get(..3).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tg:"))
-        || text.contains("/proxy?")
 }
 
 #[cfg(feature = "web")]

@@ -37,6 +37,13 @@ pub struct ProxyLink {
 }
 
 impl ProxyLink {
+    /// Whether a text is meant as such a link, be it right or wrong. One that is should not be
+    /// shown to anybody: it has a secret in it.
+    #[must_use]
+    pub fn is_meant_by(text: &str) -> bool {
+        strip_ignoring_case(text, "tg:").is_some() || text.contains("/proxy?")
+    }
+
     /// Where to connect to.
     #[must_use]
     pub fn address(&self) -> Address {

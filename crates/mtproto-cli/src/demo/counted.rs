@@ -47,14 +47,14 @@ impl Reading {
     }
 }
 
-/// Dials as `D` does, and counts.
-pub(super) struct Counted<D> {
-    pub(super) dial: D,
+/// Dials as `dial` does, and counts.
+pub(super) struct Counted {
+    pub(super) dial: Arc<dyn Dial>,
     pub(super) traffic: Arc<Traffic>,
 }
 
 #[async_trait]
-impl<D: Dial> Dial for Counted<D> {
+impl Dial for Counted {
     async fn dial(&self) -> Result<Box<dyn Link>, DialError> {
         let link = self.dial.dial().await?;
         Ok(Box::new(CountedLink { link, traffic: Arc::clone(&self.traffic) }))
@@ -96,6 +96,10 @@ impl Link for CountedLink {
 
     fn peer(&self) -> Peer {
         self.link.peer()
+    }
+
+    fn takes_turns(&self) -> bool {
+        self.link.takes_turns()
     }
 }
 

@@ -1,18 +1,15 @@
 //! One row: a client that makes a key and uses it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mtproto_kit::client::{Client, Event};
 use mtproto_kit::crypto::rsa::RsaPublicKey;
-use mtproto_kit::frame::Address;
-use mtproto_kit::tcp::TcpDial;
 use mtproto_kit::tl::Decode;
 use tokio::time::{Instant, timeout};
 
-use super::Way;
 use super::counted::{Counted, Reading, Traffic};
+use super::ways::Way;
 use crate::generated::demo::functions::demo as functions;
 use crate::generated::demo::types::demo as types;
 
@@ -29,8 +26,8 @@ const BURST: usize = 50;
 
 /// What a row found; an `Err` says what went wrong.
 pub(super) struct Row {
-    pub(super) framing: String,
-    pub(super) layer: &'static str,
+    pub(super) transport: &'static str,
+    pub(super) stream: String,
     pub(super) outcome: Result<Cells, String>,
 }
 
@@ -62,15 +59,9 @@ impl Cells {
     }
 }
 
-pub(super) async fn run(
-    way: Way,
-    address: SocketAddr,
-    key: RsaPublicKey,
-    measure: Duration,
-) -> Row {
-    let (framing, layer) = (way.framing.to_string(), way.layer);
+pub(super) async fn run(way: Way, key: RsaPublicKey, measure: Duration) -> Row {
+    let Way { transport, stream, dial } = way;
     let traffic = Arc::new(Traffic::default());
-    let dial = TcpDial::new(Address::tcp(address), way.wire);
     let dial = Counted { dial, traffic: Arc::clone(&traffic) };
     let connecting = Client::builder().dial(dial).server_key(key).connect_timeout(STEP_MAX);
     let outcome = match connecting.connect().await {
@@ -81,7 +72,7 @@ pub(super) async fn run(
         }
         Err(error) => Err(error.to_string()),
     };
-    Row { framing, layer, outcome }
+    Row { transport, stream, outcome }
 }
 
 async fn fill(client: &Client, traffic: &Traffic, measure: Duration) -> Cells {

@@ -7,15 +7,15 @@ use crate::ping::milliseconds;
 
 pub(super) fn print_head() {
     println!(
-        "{:<14}{:<12}{:>14}{:>10}{:>9}{:>18}{:>16}  ",
-        "framing", "stream", "key exchange", "RPC/s", "pushes", "gzip out/in", "packets out/in"
+        "{:<11}{:<25}{:>14}{:>10}{:>9}{:>18}{:>16}  ",
+        "transport", "stream", "key exchange", "RPC/s", "pushes", "gzip out/in", "packets out/in"
     );
 }
 
 pub(super) fn print_row(row: &Row) {
-    let (framing, layer) = (&row.framing, row.layer);
+    let (transport, stream) = (row.transport, &row.stream);
     match &row.outcome {
-        Err(error) => println!("{framing:<14}{layer:<12}{:>14}  {error}", "FAILED"),
+        Err(error) => println!("{transport:<11}{stream:<25}{:>14}  {error}", "FAILED"),
         Ok(cells) => {
             let exchange = format!("{:.1} ms", milliseconds(cells.key_exchange));
             let rpc = cell(&cells.rpc_per_second, |rate| format!("{rate:.0}"));
@@ -24,7 +24,7 @@ pub(super) fn print_row(row: &Row) {
             let container = cell(&cells.container, |(out, back)| format!("{out}/{back}"));
             let verdict = if row.is_green() { "ok" } else { "FAILED" };
             println!(
-                "{framing:<14}{layer:<12}{exchange:>14}{rpc:>10}{pushes:>9}{gzip:>18}\
+                "{transport:<11}{stream:<25}{exchange:>14}{rpc:>10}{pushes:>9}{gzip:>18}\
                  {container:>16}  {verdict}"
             );
             cells.problems().for_each(|problem| println!("    {problem}"));
@@ -46,8 +46,8 @@ pub(super) fn json(rows: &[Row]) -> Value {
         .iter()
         .map(|row| {
             let mut value = json!({
-                "framing": row.framing,
-                "stream": row.layer,
+                "transport": row.transport,
+                "stream": row.stream,
                 "ok": row.is_green(),
             });
             match &row.outcome {

@@ -17,7 +17,9 @@ fn fails(args: &[&str], code: i32, words: &[&str]) {
     assert_eq!(actual, code, "{args:?}: {stderr}");
     assert_eq!(stdout, "", "{args:?}");
     // The parser of the command line lists what is possible, and adds where to read more.
-    let is_the_parsers = stderr.starts_with("error: invalid value");
+    let is_the_parsers = ["error: invalid value", "error: the following required arguments"]
+        .iter()
+        .any(|start| stderr.starts_with(start));
     let is_one_line = stderr.starts_with("mtproto: ") && stderr.trim_end().lines().count() == 1;
     assert!(is_the_parsers || is_one_line, "{args:?}: {stderr}");
     for word in words {
@@ -42,6 +44,11 @@ fn a_server_cannot_start() {
     serve(&["--secret", "xyz"], USAGE, &["xyz", "32 hex digits"]);
     let nameless = "ee00112233445566778899aabbccddeeff";
     serve(&["--secret", nameless], USAGE, &[nameless, "domain", "append the hex of a name"]);
+    serve(&["--site", "example.org"], USAGE, &["example.org", "HOST:PORT"]);
+    serve(&["--tls-cert", "cert.pem"], USAGE, &["--tls-key"]);
+    let unread = ["--tls-cert", "no.pem", "--tls-key", "no.pem"];
+    serve(&unread, USAGE, &["no.pem", "No such file"]);
+    serve(&["--tls-name", "a b"], USAGE, &["a b", "give a host name"]);
     serve(&["--handler", "nobody"], USAGE, &["nobody", "demo", "echo", "reject"]);
     serve(&["--grace", "soon"], USAGE, &["soon", "seconds"]);
     serve(&["--shards", "0"], USAGE, &["0", "--shards"]);
@@ -99,11 +106,15 @@ fn a_client_is_told_something_unusable() {
     ping(&["--secret", "00112233445566778899aabbccddeeff6578616d706c65"], &["secret"]);
     let nameless = "ee00112233445566778899aabbccddeeff";
     ping(&["--secret", nameless], &[nameless, "domain", "append the hex of a name"]);
-    ping(&["--framing", "full", "--obfuscated"], &["full", "choose abridged"]);
+    ping(&["--framing", "full", "--obfuscated"], &["full", "choose another framing"]);
     let padded = "dd00112233445566778899aabbccddeeff";
-    ping(&["--framing", "abridged", "--secret", padded], &["abridged", "dd", "padded"]);
+    ping(&["--framing", "abridged", "--secret", padded], &["dd", "choose padded"]);
     let fake_tls = "ee00112233445566778899aabbccddeeff6578616d706c65";
-    ping(&["--framing", "abridged", "--secret", fake_tls], &["abridged", "ee", "padded"]);
+    ping(&["--framing", "abridged", "--secret", fake_tls], &["ee", "choose padded"]);
+    ping(&["--proxy", "localhost:1080"], &["localhost:1080", "socks5://HOST:PORT"]);
+    ping(&["--tls-pin", "xyz"], &["xyz", "64"]);
+    let missing = path("missing.pem");
+    ping(&["--tls-ca", text(&missing)], &[text(&missing), "No such file"]);
     ping(&["--timeout=-1"], &["-1", "give seconds"]);
     ping(&["--timeout", "0"], &["0", "give seconds"]);
     ping(&["--dc", "100000"], &["100000", "--dc"]);
@@ -124,7 +135,9 @@ fn a_client_is_told_something_unusable() {
         fails(&["ping", uri, "--key", text(&key)], USAGE, words);
     };
     with_uri("127.0.0.1:1", &["127.0.0.1:1", "tcp://"]);
-    with_uri("http://127.0.0.1:1", &["http://127.0.0.1:1", "tcp://"]);
+    with_uri("gopher://127.0.0.1:1", &["gopher://127.0.0.1:1", "tcp://", "https://"]);
+    with_uri("http://127.0.0.1:1/index.html", &["/index.html", "/apiws"]);
+    with_uri("tg://proxy?server=h&port=1", &["the proxy link has no secret", "secret=SECRET"]);
     with_uri("tcp://127.0.0.1", &["tcp://127.0.0.1", "port"]);
     with_uri("tcp://127.0.0.1:70000", &["tcp://127.0.0.1:70000", "port"]);
 

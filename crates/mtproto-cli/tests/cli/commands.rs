@@ -118,20 +118,57 @@ fn the_demonstration_is_green() {
     assert_eq!(demo.code, 0, "{demo:?}");
     let table: Value = serde_json::from_str(&demo.stdout).expect("JSON");
     let rows = table["rows"].as_array().expect("rows");
-    // Four framings, three of them obfuscated, and three kinds of secret.
-    assert_eq!(rows.len(), 10, "{table}");
+    // Four framings, three of them obfuscated, three kinds of secret, four transports of the web.
+    assert_eq!(rows.len(), 14, "{table}");
     let words = mtproto(&["demo", "--seconds", "0.05"]);
     assert_eq!(words.code, 0, "{words:?}");
-    for framing in ["abridged", "intermediate", "padded", "full"] {
-        assert!(words.stdout.contains(framing), "{}", words.stdout);
+    for word in ["abridged", "intermediate", "padded", "full", "ws ", "wss", "http ", "https"] {
+        assert!(words.stdout.contains(word), "{}", words.stdout);
     }
+}
+
+// req: S73, S79, S81, S116
+#[test]
+fn ping_goes_over_the_web_and_through_links() {
+    let dir = directory();
+    let secret = "ee00112233445566778899aabbccddeeff7777772e6578616d706c652e6f7267";
+    let served = Served::start(dir.path(), &["--secret", secret, "--json"]);
+    let line: Value = serde_json::from_str(&served.first_line).expect("JSON");
+    let pin = line["tls"]["sha256"].as_str().expect("a fingerprint");
+    let certificate = line["tls"]["certificate"].as_str().expect("a path");
+    let (address, key) = (served.address.as_str(), public_key(dir.path()));
+    let (host, port) = address.rsplit_once(':').expect("HOST:PORT");
+    let ping = |uri: &str, args: &[&str]| {
+        let mut ping = vec!["ping", uri, "--key", text(&key), "-n", "2", "--json"];
+        ping.extend(args);
+        let result: Value = serde_json::from_str(&succeed(&ping)).expect("JSON");
+        assert_eq!(result["pings"], 2, "{uri}");
+        result["address"].as_str().expect("text").to_owned()
+    };
+    let named = format!("localhost:{port}");
+    for (scheme, args) in [
+        ("ws", &[][..]),
+        ("http", &[]),
+        ("wss", &["--tls-pin", pin]),
+        ("https", &["--tls-ca", certificate]),
+    ] {
+        ping(&format!("{scheme}://{named}"), args);
+    }
+    let link = format!("proxy?server={host}&port={port}&secret={secret}");
+    assert_eq!(ping(&format!("tg://{link}"), &[]), format!("tcp://{address}"));
+    ping(&format!("https://t.me/{link}"), &[]);
+
+    let uri = format!("wss://{named}");
+    let stranger = mtproto(&["ping", &uri, "--key", text(&key), "--timeout", "3"]);
+    assert_eq!(stranger.code, 3, "{stranger:?}");
+    assert!(stranger.stderr.contains("--tls-ca"), "{stranger:?}");
 }
 
 #[test]
 fn help_names_the_exit_codes() {
     let help = succeed(&["--help"]);
     assert!(help.contains("Exit codes"), "{help}");
-    for command in ["call", "demo", "keygen", "ping", "secret", "serve"] {
+    for command in ["call", "demo", "keygen", "ping", "secret", "serve", "uri"] {
         assert!(help.contains(command), "{help}");
         succeed(&[command, "--help"]);
     }

@@ -6,3 +6,4 @@ mod secret;
 mod serve;
 mod support;
 mod tickets;
+mod uri;

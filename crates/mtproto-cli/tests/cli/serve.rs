@@ -41,6 +41,24 @@ fn the_first_line_is_one_json_object_if_asked_for() {
 }
 
 #[test]
+fn the_second_line_says_which_certificate_it_shows() {
+    let dir = directory();
+    let rest = |args: &[&str]| {
+        let mut served = Served::start(dir.path(), args);
+        served.signal("-TERM");
+        served.rest()
+    };
+    let fingerprint = |line: &str| line.trim_end().rsplit(' ').next().map(str::to_owned);
+    let made = rest(&[]);
+    assert!(made.starts_with("made a self-signed certificate: "), "{made}");
+    assert!(made.contains("cert.pem, SHA-256 "), "{made}");
+    let again = rest(&[]);
+    assert!(again.starts_with("certificate ") && again.contains("cert.pem, SHA-256 "), "{again}");
+    assert_eq!(fingerprint(&again), fingerprint(&made));
+    assert_eq!(rest(&["--no-tls"]), "");
+}
+
+#[test]
 fn the_private_key_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let dir = directory();
@@ -76,7 +94,7 @@ fn a_killed_server_still_knows_its_clients() {
 fn a_signal_lets_answers_go_out_first() {
     for signal in ["-TERM", "-INT"] {
         let dir = directory();
-        let mut served = Served::start(dir.path(), &["--grace", "20"]);
+        let mut served = Served::start(dir.path(), &["--grace", "20", "--no-tls"]);
         let (key, uri) = (public_key(dir.path()), served.uri());
         let call = ["call", &uri, "--key", text(&key), "--demo", "sleep:4000"];
         let call = command(&call).stdout(Stdio::piped()).spawn().expect("the binary runs");

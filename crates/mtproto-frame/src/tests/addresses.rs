@@ -138,7 +138,9 @@ fn a_proxy_link_is_read_in_every_form_and_written_in_two() {
     assert_eq!(link.to_string(), format!("tg://{query}"));
     assert_eq!(link.web_form(), format!("https://t.me/{query}"));
     for opening in ["tg:", "TG://", "http://t.me/", "https://Telegram.me/", "t.me/"] {
-        assert_eq!(format!("{opening}{query}").parse(), Ok(link.clone()), "{opening}");
+        let text = format!("{opening}{query}");
+        assert!(ProxyLink::is_meant_by(&text), "{opening}");
+        assert_eq!(text.parse(), Ok(link.clone()), "{opening}");
     }
     // Base64 of the usual alphabet, as it has to be written in a link.
     let plain: ProxyLink =
@@ -155,6 +157,7 @@ fn a_refused_proxy_link_says_why_and_not_what() {
     let secret = "secret=000102030405060708090a0b0c0d0e0f";
     check("tg://resolve?domain=x", ProxyLinkError::NotALink);
     check("tcp://h:443", ProxyLinkError::NotALink);
+    assert!(!ProxyLink::is_meant_by("tcp://h:443"));
     check(&format!("tg://proxy?port=1&{secret}"), ProxyLinkError::Missing { part: "server" });
     check(&format!("tg://proxy?server=h&{secret}"), ProxyLinkError::Missing { part: "port" });
     check("tg://proxy?server=h&port=1", ProxyLinkError::Missing { part: "secret" });
