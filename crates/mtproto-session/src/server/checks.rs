@@ -89,7 +89,7 @@ impl ServerSession {
         if !ids.all(MsgId::is_from_client) {
             return Err(refuse(BadMsg::IdBits));
         }
-        match self.inbox.arrival(id) {
+        match self.arrival(id) {
             Arrival::Duplicate(_) if flat.is_container => {
                 return Err(refuse(BadMsg::ContainerIdUsed));
             }

@@ -23,13 +23,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mtproto_pack::{INFLATED_MAX, Message, gzip};
-use mtproto_tl::{Author, Encode, MsgId, Salt, SessionId};
+use mtproto_tl::{Author, Encode, MsgId, Salt, Seqno, SessionId};
 
 use crate::notices::{Manner, Notices};
 pub use crate::notices::{NOTICES_BYTES_MAX, NOTICES_MAX};
 use crate::{
-    AckQueue, Arrival, Fault, IDS_MAX, Inbox, LinkId, Misuse, MsgIds, MsgState, SaltSchedule,
-    Seqnos, ServerClock,
+    AckQueue, Arrival, BadMsg, Fault, IDS_MAX, Inbox, LinkId, Misuse, MsgIds, MsgState,
+    SaltSchedule, Seqnos, ServerClock,
 };
 use checks::{Accepted, Received, Refusal};
 pub use checks::{MSG_ID_FUTURE_MAX, MSG_ID_PAST_MAX};
@@ -227,6 +227,25 @@ impl ServerSession {
         self.receive(link, header_salt, message, true)
     }
 
+    /// Refuses a packet whose id was too high when it came for the first time, though it no longer
+    /// is.
+    // req: S14, S97
+    pub fn refuse_early(
+        &mut self,
+        link: LinkId,
+        id: MsgId,
+        seqno: Seqno,
+        is_turn: bool,
+        now: Instant,
+    ) -> Verdict {
+        self.now = now;
+        if is_turn {
+            self.open_turn(link, None);
+        }
+        self.refuse(link, Refusal { id, seqno, reason: BadMsg::IdTooHigh });
+        Verdict::Refused
+    }
+
     /// A link is gone. What went to it without being acknowledged goes to the newest of the others,
     /// or waits for the next.
     // req: S5, S94
@@ -362,12 +381,12 @@ impl ServerSession {
             self.inbox.insert(id, seqno, MsgState::NO_ACK);
         }
         for message in packet.messages {
-            match self.inbox.arrival(message.id) {
+            match self.arrival(message.id) {
                 Arrival::New => self.accept(link, message),
                 Arrival::Duplicate(state) => self.repeat(link, &message, state),
                 Arrival::TooOld => {
                     let Received { id, seqno, .. } = message;
-                    self.refuse(link, Refusal { id, seqno, reason: crate::BadMsg::TooOld });
+                    self.refuse(link, Refusal { id, seqno, reason: BadMsg::TooOld });
                 }
             }
         }

@@ -53,6 +53,15 @@ impl Requests {
         matches!(self.progress.get(&request), Some(Progress::Running { .. }))
     }
 
+    /// What is known of a query until its answer is acknowledged, however low its id is by then.
+    fn state(&self, request: MsgId) -> Option<MsgState> {
+        let received = MsgState::RECEIVED | MsgState::QUERY;
+        Some(match self.progress.get(&request)? {
+            Progress::Running { .. } => received,
+            Progress::Answered { .. } => received | MsgState::ACKED | MsgState::ANSWERED,
+        })
+    }
+
     fn running_ids(&self) -> impl Iterator<Item = MsgId> {
         let is_running = |progress: &Progress| matches!(progress, Progress::Running { .. });
         self.progress.iter().filter(move |(_, it)| is_running(it)).map(|(id, _)| *id)
@@ -102,6 +111,25 @@ impl Requests {
 }
 
 impl ServerSession {
+    /// How `id` relates to those received before. A query may take longer than its id is remembered
+    /// among the others.
+    // req: S97, S98
+    pub(super) fn arrival(&self, id: MsgId) -> Arrival {
+        match self.inbox.arrival(id) {
+            Arrival::TooOld => self.requests.state(id).map_or(Arrival::TooOld, Arrival::Duplicate),
+            arrival => arrival,
+        }
+    }
+
+    /// What `msgs_state_info` says of `id`.
+    // req: S16, S17
+    pub(super) fn state(&self, id: MsgId) -> MsgState {
+        match self.arrival(id) {
+            Arrival::Duplicate(state) => state,
+            Arrival::New | Arrival::TooOld => self.inbox.state(id),
+        }
+    }
+
     /// Gives the outcome of a query. If the query was cancelled, or the session forgot it, the
     /// outcome is dropped. Queries that waited for it are carried out, or fail as it did.
     // req: S119
@@ -160,7 +188,7 @@ impl ServerSession {
     /// Whether a query is being carried out, or may still arrive.
     fn is_ahead(&self, id: MsgId) -> bool {
         let oldest = self.clock.now(self.now).before(MSG_ID_PAST_MAX);
-        match self.inbox.arrival(id) {
+        match self.arrival(id) {
             Arrival::New => id.time() >= oldest,
             Arrival::Duplicate(_) => self.requests.is_running(id),
             Arrival::TooOld => false,
@@ -303,7 +331,7 @@ impl ServerSession {
     /// need not ask.
     // req: S18
     pub(super) fn reply_running(&mut self, link: LinkId) {
-        let running = self.requests.running_ids().map(|id| (id, self.inbox.state(id)));
+        let running = self.requests.running_ids().map(|id| (id, self.state(id)));
         let known = running.filter(|(_, state)| state.is_received());
         let (msg_ids, info): (_, Vec<_>) = known.map(|(id, state)| (id, state.0)).unzip();
         if !info.is_empty() {

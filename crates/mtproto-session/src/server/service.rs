@@ -138,7 +138,7 @@ impl ServerSession {
     // req: L22, S16, S17
     fn reply_states(&mut self, link: LinkId, req_msg_id: MsgId, ids: &[MsgId]) {
         let states = ids.iter().map(|id| match id.is_from_client() {
-            true => self.inbox.state(*id),
+            true => self.state(*id),
             // Our own, which is out of the queue, or nobody's.
             false => MsgState::UNKNOWN,
         });

@@ -91,6 +91,39 @@ fn below_the_window_nothing_is_known() {
     );
 }
 
+// Were it not known any more, its client would send it again under another id.
+// req: S17, S97, S98
+#[test]
+fn a_query_is_known_while_it_is_carried_out_even_below_the_window() {
+    check(
+        |talk| {
+            let slow = talk.message(1, &query(1));
+            let id = talk.send_message(slow.clone());
+            for _ in 0..=SERVER_INBOX_IDS_MAX {
+                talk.send(0, &acks(&[]));
+            }
+            talk.hush();
+            talk.send_message(slow.clone());
+            talk.send(0, &types::MsgsStateReq { msg_ids: vec![id] });
+            talk.ok(id, &[1, 2, 3, 4]);
+            talk.send(0, &types::MsgsStateReq { msg_ids: vec![id] });
+            talk.send_message(slow);
+        },
+        &expect![[r#"
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      < msgs_ack s4 seqno=2 c1
+            0ms      > msgs_state_req c2051 seqno=0 c1
+            0ms      < msgs_state_info s5 seqno=2 to=c2051 states=24
+            0ms      < rpc_result s6 seqno=3 to=c1 04030201 bytes=4
+            0ms      > msgs_state_req c2052 seqno=0 c1
+            0ms      < msgs_state_info s7 seqno=4 to=c2052 states=6c
+            0ms      > 11111111 c1 seqno=1 bytes=8
+            0ms      < msg_container s8 seqno=4
+            0ms      <   rpc_result s6 seqno=3 to=c1 04030201 bytes=4
+        "#]],
+    );
+}
+
 // req: S40
 #[test]
 fn a_container_is_refused_as_a_whole() {
