@@ -1,6 +1,7 @@
 //! The server: every auth key of one shard, with its sessions, over any number of links.
 
 mod controls;
+mod early;
 mod exchanges;
 mod key_events;
 mod keys;
@@ -33,6 +34,8 @@ use mtproto_session::{
 };
 use mtproto_tl::AuthKeyId;
 
+pub use early::EARLY_MAX;
+use early::Early;
 use exchanges::Exchanges;
 pub use exchanges::{Computed, EXCHANGES_MAX, EXCHANGES_PER_LINK_MAX, ExchangeRef, Job};
 use keys::Keys;
@@ -90,6 +93,7 @@ pub struct ServerEndpoint {
     exchanges: Exchanges,
     loads: Loads,
     keys: Keys,
+    early: Early,
     /// No packet is held open any more.
     releases_turns: bool,
     /// Received and not yet opened.
@@ -140,6 +144,7 @@ impl ServerEndpoint {
             exchanges: Exchanges::new(EXCHANGES_MAX),
             loads: Loads::default(),
             keys: Keys::new(SESSIONS_MAX),
+            early: Early::default(),
             releases_turns: false,
             received: Vec::new(),
             ready: VecDeque::new(),

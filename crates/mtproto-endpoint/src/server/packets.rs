@@ -118,10 +118,14 @@ impl ServerEndpoint {
         salt: Salt,
         message: Message,
     ) -> Result<Verdict, TransportError> {
+        let was_early = self.early.was_early(name, message.id, self.clock.now(self.now));
         let session = self.keys.session_mut(name).ok_or(TransportError::NotFound)?;
         let (machine, now) = (&mut session.machine, self.now);
         let is_old = machine.is_established();
         let taken = match is_turn {
+            _ if was_early => {
+                Ok(machine.refuse_early(link, message.id, message.seqno, is_turn, now))
+            }
             true => machine.handle_turn(link, salt, message, now),
             false => machine.handle_message(link, salt, message, now),
         };

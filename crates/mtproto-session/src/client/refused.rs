@@ -12,13 +12,21 @@ use crate::server::MSG_ID_FUTURE_MAX;
 use crate::{BadMsg, LinkId, MsgIds, Seqnos};
 
 impl ClientSession {
-    /// `bad_server_salt`: takes the salt and sends again.
-    // req: S15
-    pub(super) fn handle_bad_salt(&mut self, link: LinkId, bad_id: MsgId, salt: Salt) {
+    /// `bad_server_salt`: takes the salt and sends again. `notice` is its own id, which tells the
+    /// time.
+    // req: S15, S118
+    pub(super) fn handle_bad_salt(
+        &mut self,
+        link: LinkId,
+        notice: MsgId,
+        bad_id: MsgId,
+        salt: Salt,
+    ) {
         let mut errands = self.take_sent(bad_id);
         if errands.is_empty() {
             return;
         }
+        self.compare_times(bad_id, notice);
         if self.salts.adopt(salt, self.clock.now(self.now)) {
             self.errands.salts_asked = None;
             self.tell(ClientEvent::SaltsChanged);

@@ -21,7 +21,7 @@ impl ClientSession {
             Inbound::Acks(ids) => ids.into_iter().for_each(|id| self.requests.acknowledged(id)),
             Inbound::Answer(result) => self.handle_answer(link, id, result),
             Inbound::BadMsg { id: bad_id, code } => self.handle_bad_msg(link, id, bad_id, code),
-            Inbound::BadSalt { id: bad_id, salt } => self.handle_bad_salt(link, bad_id, salt),
+            Inbound::BadSalt { id: bad_id, salt } => self.handle_bad_salt(link, id, bad_id, salt),
             Inbound::Detailed { request, message } => self.handle_detailed(request, message),
             Inbound::KeyDestroyed(outcome) => self.tell(ClientEvent::AuthKeyDestroyed(outcome)),
             Inbound::NewSession(created) => self.handle_new_session(&created),
@@ -84,7 +84,7 @@ impl ClientSession {
     }
 
     /// The server's time is at most that of its answer to a query of ours.
-    fn compare_times(&mut self, query: MsgId, answer: MsgId) {
+    pub(super) fn compare_times(&mut self, query: MsgId, answer: MsgId) {
         if query.time().saturating_since(answer.time()) > ANSWER_BEFORE_QUERY_MAX {
             self.correct_clock(answer);
         }

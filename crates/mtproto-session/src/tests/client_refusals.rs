@@ -134,6 +134,24 @@ fn a_clock_that_is_ahead_is_corrected_in_another_session() {
     assert_eq!(talk.session.pending_requests(), 1);
 }
 
+// A server asks for the salt before it asks for the time, and one answer tells both. With the right
+// salt and the wrong time, somebody could record the packet and deliver it when its time has come.
+// req: S14, S15, S118
+#[test]
+fn a_wrong_salt_tells_the_time_too() {
+    let ahead = ServerClock::new(start(), noon().after(60 * SECOND));
+    let mut talk = Talk::with(Salts::default(), ahead);
+    let before = talk.session.session_id();
+    talk.request(&query(1));
+    talk.attach(LINK);
+    talk.transcript.packet(&talk.packets[0].message);
+    bad_salt(&mut talk, "c4", 9);
+    let again = talk.packets.last().expect("it is sent again");
+    assert_eq!((again.session_id != before, again.salt), (true, Salt(9)));
+    let sent = again.message.id.time();
+    assert!(sent >= noon() && sent < noon().after(SECOND));
+}
+
 // req: S14
 #[test]
 fn each_code_has_its_reaction() {

@@ -122,6 +122,52 @@ fn a_message_that_is_refused_makes_no_session() {
     );
 }
 
+// A client whose clock was ahead begins another session. Somebody has recorded what it sent before,
+// and delivers it when its time has come.
+// req: S14, S97
+#[test]
+fn a_packet_that_came_before_its_time_is_never_carried_out() {
+    let script = |world: &mut World| {
+        let (link, mut peer) = (world.open(1), world.peer());
+        let message = peer.message(world.time().after(Duration::from_secs(60)), &query(1));
+        world.put_message(link, &peer, &message, false);
+        world.drain();
+        peer.salt = Some(Salt(1));
+        let unsalted = peer.message(world.time().after(Duration::from_secs(61)), &query(1));
+        world.put_message(link, &peer, &unsalted, false);
+        world.drain();
+        let mut again = peer.in_session(2);
+        world.send(link, &mut again, &query(1));
+
+        world.wait(Duration::from_secs(60));
+        let thief = world.open(2);
+        peer.salt = None;
+        for recorded in [message, unsalted] {
+            world.put_message(thief, &peer, &recorded, false);
+            world.drain();
+        }
+        assert_eq!(world.endpoint.session_count(), 1);
+    };
+    check(
+        script,
+        &expect![[r#"
+        0ms > [1] 11111111 c1 seqno=1 bytes=8
+        0ms < [1] bad_msg_notification s1 seqno=0 to=c1 code=17
+        0ms > [1] 11111111 c2 seqno=3 bytes=8
+        0ms < [1] bad_server_salt s1 seqno=0 to=c2 code=48 new=A
+        0ms > [1] 11111111 c3 seqno=1 bytes=8
+        0ms ! session opened
+        0ms < [1] msg_container s4 seqno=4
+        0ms < [1]   new_session_created s2 seqno=1 first=c3 salt=A
+        0ms < [1]   rpc_result s3 seqno=3 to=c3 11111111 bytes=8
+        60000ms > [2] 11111111 c1 seqno=1 bytes=8
+        60000ms < [2] bad_msg_notification s5 seqno=0 to=c1 code=17
+        60000ms > [2] 11111111 c2 seqno=3 bytes=8
+        60000ms < [2] bad_msg_notification s5 seqno=0 to=c2 code=17
+    "#]],
+    );
+}
+
 // req: S112
 #[test]
 fn a_forged_packet_costs_its_link_alone() {
