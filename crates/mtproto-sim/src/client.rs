@@ -130,7 +130,10 @@ impl Client {
     pub(crate) fn restart(&mut self, env: &mut Env<'_>) {
         let client = self.process.client;
         env.note(|| format!("client {client} restarts"));
-        env.books.killed(self.process);
+        // One that is closed has lost its sessions, and its calls have their outcomes.
+        if !self.endpoint.is_closed() {
+            env.books.killed(self.process);
+        }
         self.process.life += 1;
         for (_, link) in std::mem::take(&mut self.links) {
             env.close(link, Way::Up);

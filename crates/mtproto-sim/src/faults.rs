@@ -53,8 +53,8 @@ pub struct Plan {
     pub strict: bool,
     /// Time between two things that one application does, on average.
     pub pause: Duration,
-    /// Whether nothing ever happens that loses a session, beyond what a wrong clock costs at the
-    /// beginning: then every call after that is carried out exactly once.
+    /// Whether no session is ever lost, beyond those that a wrong clock costs before anything is
+    /// accepted in them: then every call is carried out exactly once.
     pub exactly_once: bool,
     /// Average time from one fault of a kind to the next.
     pub faults: Vec<(Fault, Duration)>,

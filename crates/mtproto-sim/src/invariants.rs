@@ -5,11 +5,10 @@
 //! - While a session lives on the server, no message of it is carried out twice.
 //! - A call is carried out at most once, unless since it was made a session was lost: the server
 //!   forgot it, restarted, let its queue overflow or did not get rid of an answer for ten minutes,
-//!   or the client had to begin another one. What the protocol promises of a call ends there:
-//!   a packet refused for a clock that was ahead can be recorded, and delivered when its time has
-//!   come, though its client has long begun another session.
-//! - An object pushed to a session arrives exactly once, unless that session was lost, or its
-//!   client is told of a gap.
+//!   or the client had to begin another one. What the protocol promises of a call ends there. While
+//!   nothing of the kind happens ([`crate::faults::Plan::exactly_once`]) there is no excuse.
+//! - An object pushed to a session arrives exactly once, unless that session was lost, its client
+//!   logs out, or it is told of a gap.
 //! - No encrypted packet is sent twice.
 //! - Queues stay within their bounds, and after the quiet time they are empty on both sides.
 //! - Time passes: a machine has something to do a bounded number of times at one moment.
@@ -59,6 +58,8 @@ pub(crate) struct Books {
     losses: Vec<u64>,
     /// Of each client: when it was last told that pushes may be missing.
     gaps: Vec<Duration>,
+    /// Nothing ever happens that loses a session in use.
+    exactly_once: bool,
     /// Sessions that live on the server.
     sessions: BTreeMap<SessionRef, Session>,
     /// The `msg_key` of every packet.
@@ -100,8 +101,9 @@ struct Session {
 
 impl Books {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let (losses, gaps) = (vec![0; plan.clients], vec![Duration::ZERO; plan.clients]);
-        Self { losses, gaps, ..Self::default() }
+        let (losses, exactly_once) = (vec![0; plan.clients], plan.exactly_once);
+        let gaps = vec![Duration::ZERO; plan.clients];
+        Self { losses, gaps, exactly_once, ..Self::default() }
     }
 
     /// Something must not be so. Only the first is kept.
@@ -221,6 +223,7 @@ impl Books {
         let before = call.ran.replace(self.now);
         let is_lost =
             call.losses != losses || before.is_some_and(|ran| self.now - ran >= OUTBOX_AGE_MAX);
+        let is_lost = is_lost && !self.exactly_once;
         self.report.runs_again += u64::from(before.is_some());
         if !is_new {
             self.violated(|| format!("message {msg_id} of {name:?} is carried out twice"));
@@ -263,7 +266,10 @@ impl Books {
             }
             Event::Push(object) => self.told(process.client, object),
             Event::KeyMade(_) => self.report.keys_made += 1,
-            Event::State(State::Closed(_)) => self.pings.retain(|(of, _)| *of != process),
+            Event::State(State::Closed(_)) => {
+                self.lost(process.client);
+                self.pings.retain(|(of, _)| *of != process);
+            }
             Event::ExchangeFailed(_)
             | Event::KeyLost { .. }
             | Event::QuickAck { .. }

@@ -49,3 +49,10 @@ fn a_container_delivered_twice_is_carried_out_once() {
 fn a_packet_refused_too_early_is_carried_out_once() {
     check(260, 1);
 }
+
+// The clock of a client was ahead: what it sent was refused and sent again in another session, and
+// delivered again when its time had come.
+#[test]
+fn a_packet_that_came_before_its_time_is_carried_out_once() {
+    check(308, 1);
+}
