@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+use mtproto_endpoint::client::{Closed, Event, RequestError, RequestId, State};
+use mtproto_endpoint::server::SessionRef;
+use mtproto_tl::{AuthKeyId, MsgId, SessionId};
+
+use crate::dice::Dice;
+use crate::faults::Plan;
+use crate::invariants::{Books, Process};
+use crate::objects::Query;
 use crate::{Report, Scenario, run};
 
 fn run_seed(seed: u64, minutes: u64) -> Report {
@@ -55,4 +63,25 @@ fn a_packet_refused_too_early_is_carried_out_once() {
 #[test]
 fn a_packet_that_came_before_its_time_is_carried_out_once() {
     check(308, 1);
+}
+
+// In seed 334 a client logged out while it was cut off, and nobody began anew in its place.
+#[test]
+fn a_client_that_has_logged_out_need_not_be_told_of_a_push() {
+    let mut books = Books::new(&Plan::new(&mut Dice::new(334)));
+    let process = Process { client: 0, life: 0 };
+    let session = SessionRef { key: AuthKeyId(1), session: SessionId(2) };
+    let query = Query { number: 0, handling: Duration::ZERO, len: 28, answer_len: 12 };
+    let request = RequestId(1);
+    books.session_opened(session);
+    books.called(process, request, None);
+    books.run(session, MsgId(4), query);
+    books.pushed(session);
+    let outcome = Err(RequestError::Closed(Closed::ByCaller));
+    books.learn(process, &Event::Answer { request, outcome });
+    let end = Closed::LoggedOut { destroyed: false };
+    books.learn(process, &Event::State(State::Closed(end)));
+    books.close();
+    assert_eq!(books.report.violation, None);
+    assert_eq!(books.report.pushes_lost, 1);
 }
