@@ -7,6 +7,7 @@ use mtproto_kit::client::{Fingerprint, Proxy};
 use mtproto_kit::frame::{Framing, Host, Secret};
 
 use crate::connect::{Target, host, host_and_port, seconds};
+use crate::packet::PacketArgs;
 use crate::secret::SecretArgs;
 use crate::uri::UriArgs;
 
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Call(CallArgs),
     Demo(DemoArgs),
     Keygen(KeygenArgs),
+    Packet(PacketArgs),
     Ping(PingArgs),
     Secret(SecretArgs),
     Serve(ServeArgs),

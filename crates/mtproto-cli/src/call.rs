@@ -140,7 +140,8 @@ fn parse_demo(text: &str) -> Result<Query, Failure> {
     })
 }
 
-fn parse_hex(text: &str) -> Result<Bytes, Failure> {
+/// Reads `--hex`.
+pub(crate) fn parse_hex(text: &str) -> Result<Bytes, Failure> {
     let bad = |reason: &str| {
         Failure::usage(format!("--hex {text}: {reason}; give whole 4-byte words as hex digits"))
     };

@@ -11,6 +11,7 @@ mod generated;
 mod handlers;
 mod keygen;
 mod keys;
+mod packet;
 mod ping;
 mod secret;
 mod serve;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Call(args) => run(call::run(args)),
         Command::Demo(args) => run(demo::run(args)),
         Command::Keygen(args) => keygen::run(&args),
+        Command::Packet(args) => packet::run(&args),
         Command::Ping(args) => run(ping::run(args)),
         Command::Secret(args) => secret::run(&args),
         Command::Serve(args) => run(serve::run(args)),

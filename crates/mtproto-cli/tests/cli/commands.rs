@@ -168,7 +168,7 @@ fn ping_goes_over_the_web_and_through_links() {
 fn help_names_the_exit_codes() {
     let help = succeed(&["--help"]);
     assert!(help.contains("Exit codes"), "{help}");
-    for command in ["call", "demo", "keygen", "ping", "secret", "serve", "uri"] {
+    for command in ["call", "demo", "keygen", "packet", "ping", "secret", "serve", "uri"] {
         assert!(help.contains(command), "{help}");
         succeed(&[command, "--help"]);
     }

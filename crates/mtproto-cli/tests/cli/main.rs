@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod packet;
 mod secret;
 mod serve;
 mod support;
