@@ -50,7 +50,8 @@ struct SealArgs {
     key: KeyArgs,
     /// Wait for messages: the first may wait so long for others, each so long for the next, and
     /// there may be none for so long, in milliseconds
-    #[arg(long, group = "content", value_name = "MAX_DELAY,WAIT_AFTER,MAX_WAIT", value_parser = wait)]
+    #[arg(long, group = "content", value_parser = wait)]
+    #[arg(value_name = "MAX_DELAY,WAIT_AFTER,MAX_WAIT")]
     http_wait: Option<HttpWait>,
     /// Ask for a pong
     #[arg(long, group = "content")]
