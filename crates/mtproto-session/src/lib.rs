@@ -17,6 +17,9 @@
 //! - A link that has ended, or that the machine wanted closed, is reported by `link_detached`, once
 //!   its
 //!   last message was handed in. `LinkId`s are never used twice.
+//! - Packets of a link that takes turns, as over HTTP, are given to the server's session by
+//!   `handle_turn`, and it sends one `Outgoing` for each. The client's learns by `link_attached`
+//!   that a link is such a one, and by `turn_ended` that a packet was answered without a byte.
 //! - On the server a link attaches itself, by its first message that is not a duplicate. On the
 //!   client
 //!   `link_attached` says that it is open.

@@ -1,6 +1,5 @@
 //! Sessions: how they begin, what they say, how they end.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -67,10 +66,10 @@ impl ServerEndpoint {
     // req: S84
     pub(super) fn leave_others(&mut self, link: LinkId, name: SessionRef) {
         let Some(state) = self.links.get_mut(&link) else { return };
-        let carried = std::mem::take(&mut state.sessions);
-        let (same, others) = carried.into_iter().partition(|carried| *carried == name);
-        state.sessions = same;
-        for other in VecDeque::into_iter(others) {
+        let is_other = |carried: &SessionRef| *carried != name;
+        let others: Vec<_> = state.sessions.iter().copied().filter(is_other).collect();
+        state.sessions.retain(|carried| *carried == name);
+        for other in others {
             self.detach(other, link);
         }
     }

@@ -16,6 +16,7 @@ mod server_queue;
 mod server_refusals;
 mod server_talk;
 mod server_turns;
+mod server_turns_links;
 mod time;
 mod world;
 
