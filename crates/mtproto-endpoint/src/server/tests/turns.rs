@@ -289,6 +289,27 @@ fn whatever_is_wrong_with_a_packet_it_is_answered() {
     );
 }
 
+// req: S14
+#[test]
+fn a_packet_that_came_before_its_time_is_answered_each_time() {
+    check(
+        |world| {
+            let (link, mut peer) = (world.open(1), world.peer());
+            settle(world, link, &mut peer);
+            let early = peer.message(world.time().after(60 * SECOND), &query(1));
+            world.turn_message(link, &peer, &early);
+            world.wait(60 * SECOND);
+            world.turn_message(link, &peer, &early);
+        },
+        &expect![[r#"
+            0ms > [1] 11111111 c5 seqno=7 bytes=8
+            0ms < [1] bad_msg_notification s5 seqno=2 to=c5 code=17
+            60000ms > [1] 11111111 c5 seqno=7 bytes=8
+            60000ms < [1] bad_msg_notification s6 seqno=2 to=c5 code=17
+        "#]],
+    );
+}
+
 // req: L14
 #[test]
 fn an_unencrypted_acknowledgement_is_answered_with_nothing() {
