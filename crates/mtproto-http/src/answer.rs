@@ -19,22 +19,25 @@ pub(crate) fn write(
 ) {
     out.reserve_exact(HEAD_ROOM + body.len());
     write_status(out, status);
-    write_common(out, manner, body.len());
+    write_common(out, manner);
     if !body.is_empty() {
         write_header(out, "Content-Type", content_type.as_bytes());
     }
-    out.extend_from_slice(b"\r\n");
+    end_head(out, body.len());
     out.extend_from_slice(body);
 }
 
 /// Appends the answer to a request for another protocol. One that refuses has no body.
 pub(crate) fn write_upgrade(out: &mut Vec<u8>, response: &Response<()>, manner: Manner) {
     write_status(out, response.status());
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        write_common(out, manner, 0);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        write_headers(out, response.headers());
+        out.extend_from_slice(b"\r\n");
+    } else {
+        write_common(out, manner);
+        write_headers(out, response.headers());
+        end_head(out, 0);
     }
-    write_headers(out, response.headers());
-    out.extend_from_slice(b"\r\n");
 }
 
 /// The status that says `error`.
@@ -56,11 +59,10 @@ fn write_status(out: &mut Vec<u8>, status: StatusCode) {
 }
 
 /// The headers that answers have in common.
-fn write_common(out: &mut Vec<u8>, manner: Manner, len: usize) {
+fn write_common(out: &mut Vec<u8>, manner: Manner) {
     // req: S81
     let connection = if manner.keep_alive { "keep-alive" } else { "close" };
     write_header(out, "Connection", connection.as_bytes());
-    write_header(out, "Content-Length", len.to_string().as_bytes());
     write_header(out, "Pragma", b"no-cache");
     write_header(out, "Cache-Control", b"no-store");
     // req: S104
@@ -75,6 +77,14 @@ fn write_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
     for (name, value) in headers {
         write_header(out, name.as_str(), value.as_bytes());
     }
+}
+
+/// Ends a head that a body of `len` bytes follows. Telethon takes the header that says so for the
+/// last.
+// req: L30
+fn end_head(out: &mut Vec<u8>, len: usize) {
+    write_header(out, "Content-Length", len.to_string().as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 fn write_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {

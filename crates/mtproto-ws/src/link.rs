@@ -94,7 +94,7 @@ impl<S: Stream> Link for WsLink<S> {
         self.link.start_send(item)?;
         let len = self.link.unsent() - before;
         let stream = self.link.stream_mut();
-        // req: S75
+        // req: L29, S75
         stream.begin_message(len);
         if let Some(reason) = reason {
             stream.set_reason(reason);

@@ -10,7 +10,7 @@ use mtproto_transport::{Link, LinkError, LinkExt, Origin, Rewound, Stream, Strea
 use super::raw::{connect, echo, post};
 use crate::{HEAD_LEN_MAX, HttpConfig, HttpServerLink, Page, Pages, URI_LEN_MAX, Upgrade};
 
-// req: S81, S82, S86
+// req: L30, S81, S82, S86
 #[tokio::test(start_paused = true)]
 async fn a_packet_is_the_body_of_a_post_and_its_answer_that_of_the_response() {
     let (mut client, _server) = echo(HttpConfig::default());
@@ -22,22 +22,27 @@ async fn a_packet_is_the_body_of_a_post_and_its_answer_that_of_the_response() {
             format!(
                 "HTTP/1.1 200 OK\r\n\
                  Connection: keep-alive\r\n\
-                 Content-Length: {}\r\n\
                  Pragma: no-cache\r\n\
                  Cache-Control: no-store\r\n\
-                 Content-Type: application/octet-stream",
+                 Content-Type: application/octet-stream\r\n\
+                 Content-Length: {}",
                 body.len()
             )
         );
     }
 }
 
-// req: S86
+// req: L30, S86
 #[tokio::test(start_paused = true)]
 async fn packets_are_taken_at_every_path_in_use() {
     let (mut client, _server) = echo(HttpConfig::default());
     let paths = ["/api", "/apiw", "/apis", "/apiws", "/apiw1", "/apiw_test1", "/apiws_test"];
-    for path in paths.into_iter().chain(["/api_test", "/api?query", "http://x/api"]) {
+    for path in paths.into_iter().chain([
+        "/api_test",
+        "/api?query",
+        "http://x/api",
+        "HTTP://127.0.0.1:80/api",
+    ]) {
         assert_eq!(client.ask(post(path, "packet!!")).await.status(), 200, "{path}");
     }
 }
@@ -208,6 +213,7 @@ async fn errors_are_statuses() {
     }
 }
 
+// req: L30
 #[tokio::test(start_paused = true)]
 async fn a_second_request_waits_for_its_turn() {
     let (mut client, mut link) = connect(HttpConfig::default());

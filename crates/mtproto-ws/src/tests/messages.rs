@@ -69,7 +69,7 @@ fn framed(wire: &mut Wire, item: &Outbound) -> Vec<u8> {
 }
 
 /// What browsers' clients rely on, long packets and several in one flush included.
-// req: S75
+// req: L29, S75
 #[tokio::test]
 async fn each_packet_of_a_server_is_one_message() {
     let blocks = [1, 2, FRAME_PAYLOAD_MAX / 16 - 1, FRAME_PAYLOAD_MAX / 16, 30_000, 3];
