@@ -85,6 +85,9 @@ pub(crate) struct ServeArgs {
     /// Show this site to visitors that come over TLS for the name in an ee secret
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     pub(crate) site: Option<String>,
+    /// Show browsers the files in this directory; a page finds the public key in /config.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) web: Option<PathBuf>,
     /// Who answers queries
     #[arg(long, value_enum, default_value_t = HandlerName::Demo)]
     pub(crate) handler: HandlerName,

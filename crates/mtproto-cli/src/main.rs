@@ -18,6 +18,7 @@ mod serve;
 mod sim;
 mod tickets;
 mod uri;
+mod web;
 
 use std::process::ExitCode;
 

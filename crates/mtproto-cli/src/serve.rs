@@ -16,6 +16,7 @@ use crate::exit::Failure;
 use crate::handlers;
 use crate::keys::KeyPair;
 use crate::tickets::Tickets;
+use crate::web::Site;
 
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     // Before the ports open, so that no signal finds the server without a handler.
@@ -25,7 +26,11 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let store = RedbKeyStore::open(args.dir.join("server.redb")).map_err(Failure::usage)?;
     let (tls, made) = tls(&args)?;
     let shown = tls.as_ref().map(Shown::of);
+    let pages = args.web.as_ref().map(|dir| Site::open(dir, &pair, args.dc)).transpose()?;
     let mut builder = configure(&args, pair).store(Arc::new(store));
+    if let Some(pages) = pages {
+        builder = builder.pages(pages);
+    }
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }

@@ -49,6 +49,7 @@ fn a_server_cannot_start() {
     let unread = ["--tls-cert", "no.pem", "--tls-key", "no.pem"];
     serve(&unread, USAGE, &["no.pem", "No such file"]);
     serve(&["--tls-name", "a b"], USAGE, &["a b", "give a host name"]);
+    serve(&["--web", "no/site"], USAGE, &["no/site", "No such file", "--web"]);
     serve(&["--handler", "nobody"], USAGE, &["nobody", "demo", "echo", "reject"]);
     serve(&["--grace", "soon"], USAGE, &["soon", "seconds"]);
     serve(&["--shards", "0"], USAGE, &["0", "--shards"]);
