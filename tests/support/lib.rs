@@ -4,6 +4,7 @@
 //! Nothing here retries, acknowledges or repairs anything: what a test does not send is not sent.
 
 mod app;
+mod http;
 pub mod malformed;
 mod mutator;
 mod peer;
@@ -11,7 +12,8 @@ mod session;
 mod world;
 
 pub use app::{Clock, address, echo, now, object, public_key, server, server_at};
+pub use http::{HttpPeer, Response};
 pub use mutator::Mutator;
 pub use peer::{PATIENCE, Peer, Received, plain_packet};
 pub use session::{HandSession, Sealed, answer_in, layout, seal};
-pub use world::{BLOB, COUNT, ECHO, PANIC, PUSHED, SLEEP_MS, World};
+pub use world::{Act, BLOB, COUNT, ECHO, PANIC, PUSHED, SLEEP_MS, World, play};

@@ -110,6 +110,15 @@ impl HandSession {
         }
     }
 
+    /// One packet of messages: of one as it is, of others in a container.
+    pub fn packet(&mut self, messages: &[Message]) -> Bytes {
+        let message = match messages {
+            [message] => message.clone(),
+            _ => self.container(messages),
+        };
+        self.seal(&message).packet
+    }
+
     /// Encrypts a message.
     pub fn seal(&mut self, message: &Message) -> Sealed {
         self.seal_with(&self.header(message), &message.body)

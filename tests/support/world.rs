@@ -1,5 +1,6 @@
 //! A server whose application does what its queries say.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,9 +13,9 @@ use mtproto_kit::pack::{RpcError, object_id};
 use mtproto_kit::server::method_invalid;
 use mtproto_kit::server::{Request, Server, ServerBuilder, SessionHandle, handler_fn};
 use mtproto_kit::tl::AuthKeyId;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
-use crate::{HandSession, Peer, address, object, server};
+use crate::{HandSession, Peer, address, now, object, server};
 
 /// Answered with itself.
 pub const ECHO: u32 = 0x0e2e_0010;
@@ -28,6 +29,27 @@ pub const COUNT: u32 = 0x0e2e_0013;
 pub const BLOB: u32 = 0x0e2e_0014;
 /// Pushed.
 pub const PUSHED: u32 = 0x0e2e_0015;
+/// See [`play`].
+const PLAY: u32 = 0x0e2e_0016;
+
+/// What the application does so many milliseconds after a query.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// It pushes [`PUSHED`] with the act's number.
+    Push(u32),
+    /// It answers, and does nothing more.
+    Answer(u32),
+}
+
+/// A query that is followed by these acts, and answered by none but [`Act::Answer`].
+#[must_use]
+pub fn play(acts: &[Act]) -> Bytes {
+    let words = acts.iter().flat_map(|act| match *act {
+        Act::Push(ms) => [0, ms],
+        Act::Answer(ms) => [1, ms],
+    });
+    object(PLAY, &words.collect::<Vec<_>>())
+}
 
 /// A server, and how often it was asked to [`COUNT`].
 pub struct World {
@@ -89,6 +111,7 @@ async fn answer(request: Request, counted: Arc<AtomicUsize>) -> Result<Bytes, Rp
         ECHO => {}
         SLEEP_MS => sleep(Duration::from_millis(argument.into())).await,
         PANIC => panic!("the handler was told to"),
+        PLAY => perform(&request).await,
         COUNT => drop(counted.fetch_add(1, Ordering::Relaxed)),
         BLOB => {
             let words = usize::try_from(argument).unwrap_or_default() / 4;
@@ -97,4 +120,20 @@ async fn answer(request: Request, counted: Arc<AtomicUsize>) -> Result<Bytes, Rp
         _ => return Err(method_invalid()),
     }
     Ok(request.query)
+}
+
+/// Carries out the acts of a query, until it is to be answered.
+async fn perform(request: &Request) {
+    let start = now();
+    let word = |word: &[u8]| word.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+    for (number, act) in (0..).zip(request.query.get(4..).unwrap_or_default().chunks(8)) {
+        let after = Duration::from_millis(act.get(4..).map_or(0, word).into());
+        sleep_until((start + after).into()).await;
+        if word(act) != 0 {
+            return;
+        }
+        let push = request.session.push_bytes(object(PUSHED, &[number])).await;
+        push.expect("the session is known, and takes it");
+    }
+    pending::<()>().await;
 }

@@ -185,7 +185,6 @@ mod tests {
             Row(None, &[Before], (0, 1)),
             Row(None, &[Before, Reply(5)], (0, 1)),
             // Nothing governs: replies go at once, pushes wait a little.
-            Row(None, &[Reply(300)], (300, 1)),
             Row(None, &[Reply(300), Push(300)], (300, 2)),
             Row(None, &[Push(10)], (60, 1)),
             Row(None, &[Push(10), Reply(30)], (30, 2)),
@@ -194,6 +193,15 @@ mod tests {
             Row(None, &[Push(10), Push(60), Push(61)], (60, 2)),
             Row(None, &[Push(24_990)], (25_000, 1)),
             Row(None, &[Push(0), Push(50)], (50, 2)),
+            // With time enough for real clocks: these are in `tests/long_poll.rs`, too.
+            Row(Some((0, 0, 300)), &[], (300, 0)),
+            Row(Some((0, 0, 25_000)), &[Push(200)], (200, 1)),
+            Row(Some((25_000, 700, 25_000)), &[Push(100), Push(400)], (1100, 2)),
+            Row(Some((900, 700, 25_000)), &[Push(100), Push(400)], (1000, 2)),
+            Row(Some((25_000, 25_000, 500)), &[Push(100)], (500, 1)),
+            Row(Some((25_000, 25_000, 25_000)), &[Before], (0, 1)),
+            Row(None, &[Reply(300)], (300, 1)),
+            Row(None, &[Push(200)], (250, 1)),
             // Below zero is zero, and nothing is longer than a minute.
             Row(Some((-1, -1, -1)), &[], (0, 0)),
             Row(Some((-5, i32::MIN, 25_000)), &[Push(10), Push(11)], (10, 1)),
