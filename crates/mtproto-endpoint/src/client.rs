@@ -183,7 +183,8 @@ impl ClientEndpoint {
         self.calls.add(object, options)
     }
 
-    /// Gives a request up: it will have no outcome. The server is told to drop the answer.
+    /// Gives a request up: it will have no outcome, unless that was ready to be polled already. The
+    /// server is told to drop the answer.
     // req: S6
     pub fn cancel(&mut self, request: RequestId, now: Instant) {
         self.now = now;
