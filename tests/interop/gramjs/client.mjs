@@ -9,7 +9,8 @@ import { parseArgs } from 'node:util'
 import bigInt from 'big-integer'
 import { AuthKey } from 'telegram/crypto/AuthKey.js'
 import { _serverKeys } from 'telegram/crypto/RSA.js'
-import { Logger, PromisedNetSockets } from 'telegram/extensions/index.js'
+import { Logger, PromisedNetSockets, PromisedWebSockets } from 'telegram/extensions/index.js'
+import { ConnectionTCPMTProxyAbridged } from 'telegram/network/connection/TCPMTProxy.js'
 import {
   ConnectionTCPAbridged, ConnectionTCPFull, ConnectionTCPObfuscated, MTProtoSender,
 } from 'telegram/network/index.js'
@@ -26,7 +27,18 @@ const CONNECTIONS = {
   'full': ConnectionTCPFull,
   'abridged': ConnectionTCPAbridged,
   'obfuscated-abridged': ConnectionTCPObfuscated,
+  'ws': ConnectionTCPObfuscated,
+  'wss': ConnectionTCPObfuscated,
+  'secret-abridged': ConnectionTCPMTProxyAbridged,
 }
+
+// By itself it takes wss for port 443 only.
+class SecureWebSockets extends PromisedWebSockets {
+  getWebSocketLink(ip, port) {
+    return `wss://${ip}:${port}/apiws`
+  }
+}
+const SOCKETS = { 'ws': PromisedWebSockets, 'wss': SecureWebSockets }
 
 // What schema/demo.tl answers and pushes.
 const ANSWERS = {
@@ -49,6 +61,7 @@ const { values: options } = parseArgs({ options: {
   address: { type: 'string' },
   key: { type: 'string' },
   transport: { type: 'string' },
+  secret: { type: 'string' },
   calls: { type: 'string', default: '1000' },
 } })
 trustKey(options.key)
@@ -108,10 +121,11 @@ function trustKey(file) {
 
 async function connect(authKey) {
   const [ip, port] = options.address.split(':')
+  const socket = SOCKETS[options.transport] ?? PromisedNetSockets
   const logger = new Logger('warn')
   const sender = new MTProtoSender(authKey, {
     autoReconnect: true,
-    client: { networkSocket: PromisedNetSockets },
+    client: { networkSocket: socket },
     dcId: DC,
     _exportedSenderPromises: new Map(),
     delay: 500,
@@ -123,7 +137,12 @@ async function connect(authKey) {
     updateCallback: (_client, update) => { if (update.count) ticks.push(update.number) },
   })
   const connection = new CONNECTIONS[options.transport]({
-    dcId: DC, ip, loggers: logger, port: Number(port), socket: PromisedNetSockets,
+    dcId: DC,
+    ip,
+    loggers: logger,
+    port: Number(port),
+    proxy: options.secret && { ip, port: Number(port), MTProxy: true, secret: options.secret },
+    socket,
   })
   assert.ok(await sender.connect(connection, false), 'no connection')
   return sender

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import { parseArgs } from 'node:util'
 
+import { connectWs } from '@fuman/net'
 import {
   IntermediatePacketCodec, MemoryStorage, MtClient, MtProxyTcpTransport, NodePlatform,
   ObfuscatedPacketCodec, PaddedIntermediatePacketCodec, TcpTransport,
@@ -12,6 +13,7 @@ import {
 import {
   __tlReaderMap, __tlWriterMap, LogManager, NodeCryptoProvider, parsePublicKey,
 } from '@mtcute/node/utils.js'
+import { WebSocket } from 'ws'
 
 // Constructor ids of schema/demo.tl.
 const ECHO = 0xa5526c53
@@ -35,7 +37,6 @@ const CODECS = {
   'obfuscated-intermediate': () => new ObfuscatedPacketCodec(new IntermediatePacketCodec()),
   'obfuscated-padded': () => new ObfuscatedPacketCodec(new PaddedIntermediatePacketCodec()),
 }
-const SECRET_PREFIXES = { 'secret-intermediate': '', 'secret-padded': 'dd' }
 
 const readerMap = {
   ...__tlReaderMap,
@@ -141,13 +142,23 @@ function newClient(storage) {
 }
 
 function newTransport(host, port) {
-  const prefix = SECRET_PREFIXES[options.transport]
-  if (prefix !== undefined) {
-    return new MtProxyTcpTransport({ host, port, secret: prefix + options.secret })
+  if (options.transport === 'mtproxy') {
+    return new MtProxyTcpTransport({ host, port, secret: options.secret })
+  }
+  if (['ws', 'wss'].includes(options.transport)) {
+    return webSocketTransport(`${options.transport}://${options.address}/apiws`)
   }
   const transport = new TcpTransport()
   transport.packetCodec = CODECS[options.transport]
   return transport
+}
+
+// As in @mtcute/web, whose own knows no port and only Telegram's names.
+function webSocketTransport(url) {
+  return {
+    connect: () => connectWs({ implementation: WebSocket, protocols: 'binary', url }),
+    packetCodec: CODECS['obfuscated-intermediate'],
+  }
 }
 
 // The log is the only place where mtcute tells of a pong.

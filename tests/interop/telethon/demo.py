@@ -1,10 +1,12 @@
 """schema/demo.tl and the connections, as Telethon has them."""
 
+import asyncio
 import logging
 import struct
 
 from telethon.crypto import rsa
 from telethon.network import connection
+from telethon.network.connection.http import HttpPacketCodec
 from telethon.tl.alltlobjects import tlobjects
 from telethon.tl.tlobject import TLObject, TLRequest
 from telethon.tl.types import Updates
@@ -98,11 +100,32 @@ class Loggers(dict):
         return logging.getLogger(name)
 
 
+class HttpCodec(HttpPacketCodec):
+    """Telethon's, except that it reads: that one takes any line for the last and cut off.
+
+    It wants Content-Length as the last header, as that one does.
+    """
+
+    async def read_packet(self, reader):
+        while line := await reader.readline():
+            if line.lower().startswith(b"content-length: "):
+                await reader.readexactly(len(b"\r\n"))
+                return await reader.readexactly(int(line.split()[1]))
+        raise asyncio.IncompleteReadError(line, None)
+
+
+class ConnectionHttp(connection.ConnectionHttp):
+    packet_codec = HttpCodec
+
+
 CONNECTIONS = {
     "full": connection.ConnectionTcpFull,
     "abridged": connection.ConnectionTcpAbridged,
     "intermediate": connection.ConnectionTcpIntermediate,
     "obfuscated-abridged": connection.ConnectionTcpObfuscated,
+    "http": ConnectionHttp,
+    "secret-abridged": connection.ConnectionTcpMTProxyAbridged,
+    "secret-intermediate": connection.ConnectionTcpMTProxyIntermediate,
     "secret-padded": connection.ConnectionTcpMTProxyRandomizedIntermediate,
 }
 
@@ -112,7 +135,7 @@ def add_arguments(parser):
     parser.add_argument("--address", required=True, metavar="HOST:PORT")
     parser.add_argument("--key", required=True, help="the server's public key, PKCS#1 PEM")
     parser.add_argument("--transport", choices=CONNECTIONS, required=True)
-    parser.add_argument("--secret", help="32 hex digits")
+    parser.add_argument("--secret", help="a proxy secret, in hex")
     parser.add_argument("--calls", type=int, default=1000)
 
 

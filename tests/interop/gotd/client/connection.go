@@ -90,28 +90,56 @@ func (c *connection) awaitKey(ctx context.Context) (crypto.AuthKey, error) {
 }
 
 func dial(ctx context.Context) (transport.Conn, error) {
-	host, port, err := net.SplitHostPort(*address)
+	resolver, list, err := route()
 	if err != nil {
 		return nil, err
 	}
+	return resolver.Primary(ctx, dc, list)
+}
+
+// route is how gotd finds a way to the data centre, and what it is told of it.
+func route() (dcs.Resolver, dcs.List, error) {
+	switch *wire {
+	case "ws", "wss":
+		url := fmt.Sprintf("%s://%s/apiws", *wire, *address)
+		list := dcs.List{Domains: map[int]string{dc: url}}
+		return dcs.Websocket(dcs.WebsocketOptions{}), list, nil
+	case "mtproxy":
+		secret, err := hex.DecodeString(*secret)
+		if err != nil {
+			return nil, dcs.List{}, err
+		}
+		resolver, err := dcs.MTProxy(*address, secret, dcs.MTProxyOptions{})
+		return resolver, dcs.List{}, err
+	default:
+		return plainRoute()
+	}
+}
+
+// plainRoute is over TCP, with what is in the option of a data centre.
+func plainRoute() (resolver dcs.Resolver, list dcs.List, err error) {
+	host, port, err := net.SplitHostPort(*address)
+	if err != nil {
+		return nil, list, err
+	}
 	option := tg.DCOption{ID: dc, IPAddress: host}
 	if option.Port, err = strconv.Atoi(port); err != nil {
-		return nil, err
+		return nil, list, err
 	}
 	framing, obfuscated := strings.CutPrefix(*wire, "obfuscated-")
 	framing, behindSecret := strings.CutPrefix(framing, "secret-")
 	if behindSecret {
 		option.TCPObfuscatedOnly = true
-		if option.Secret, err = hex.DecodeString("dd" + *secret); err != nil {
-			return nil, err
+		if option.Secret, err = hex.DecodeString(*secret); err != nil {
+			return nil, list, err
 		}
 	}
 	protocol, ok := protocols[framing]
 	if !ok {
-		return nil, fmt.Errorf("unknown transport %q", *wire)
+		return nil, list, fmt.Errorf("unknown transport %q", *wire)
 	}
-	resolver := dcs.Plain(dcs.PlainOptions{Protocol: protocol, Obfuscated: obfuscated})
-	return resolver.Primary(ctx, dc, dcs.List{Options: []tg.DCOption{option}})
+	resolver = dcs.Plain(dcs.PlainOptions{Protocol: protocol, Obfuscated: obfuscated})
+	return resolver, dcs.List{Options: []tg.DCOption{option}}, nil
 }
 
 var protocols = map[string]dcs.Protocol{

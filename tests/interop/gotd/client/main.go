@@ -31,8 +31,8 @@ const (
 var (
 	address   = flag.String("address", "", "host:port of the server")
 	keyFile   = flag.String("key", "", "the server's public key, PKCS#1 PEM")
-	wire      = flag.String("transport", "", "framing, perhaps behind obfuscated- or secret-")
-	secret    = flag.String("secret", "", "32 hex digits")
+	wire      = flag.String("transport", "", "ws, wss, mtproxy, or [obfuscated-|secret-]FRAMING")
+	secret    = flag.String("secret", "", "a proxy secret, in hex")
 	pfs       = flag.Bool("pfs", false, "bind a temporary key")
 	callCount = flag.Int("calls", 1000, "how many sequential calls")
 )

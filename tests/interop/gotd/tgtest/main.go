@@ -12,6 +12,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/gotd/td/exchange"
 	"github.com/gotd/td/mt"
@@ -22,34 +23,51 @@ import (
 	"mtproto-kit/interop/demo"
 )
 
+var (
+	listen     = flag.String("listen", "127.0.0.1:0", "address to listen on")
+	directory  = flag.String("dir", ".", "where public.pem and cert.pem are written")
+	obfuscated = flag.Bool("obfuscated", false, "expect the 64-byte header, and nothing else")
+	secret     = flag.String("secret", "", "expect that header made with a proxy secret, in hex")
+	web        = flag.Bool("web", false, "expect WebSockets")
+	overTLS    = flag.Bool("tls", false, "expect them over TLS")
+)
+
 func main() {
-	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
-	key := flag.String("key", "public.pem", "file that the public key is written to")
-	obfuscated := flag.Bool("obfuscated", false, "expect the 64-byte header, and nothing else")
 	flag.Parse()
-	if err := run(*listen, *key, *obfuscated); err != nil {
+	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(listen, keyFile string, obfuscated bool) error {
+func run() error {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return err
 	}
-	if err := writePublicKey(keyFile, &private.PublicKey); err != nil {
+	keyFile := filepath.Join(*directory, "public.pem")
+	der := x509.MarshalPKCS1PublicKey(&private.PublicKey)
+	if err := writePEM(keyFile, "RSA PUBLIC KEY", der); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", listen)
+	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
 	}
-	address := listener.Addr().String()
-	if obfuscated {
-		listener = transport.ObfuscatedListener(listener)
-	}
 	announcement := map[string]any{
-		"event": "listening", "addresses": []string{address}, "public_key": keyFile,
+		"event":      "listening",
+		"addresses":  []string{listener.Addr().String()},
+		"public_key": keyFile,
+	}
+	if *overTLS {
+		certFile := filepath.Join(*directory, "cert.pem")
+		if listener, err = tlsListener(listener, certFile); err != nil {
+			return err
+		}
+		announcement["tls"] = map[string]any{"certificate": certFile}
+	}
+	streams, err := streamsFrom(listener)
+	if err != nil {
+		return err
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(announcement); err != nil {
 		return err
@@ -59,12 +77,11 @@ func run(listen, keyFile string, obfuscated bool) error {
 		HandleFunc(mt.MsgsAckTypeID, ignore).
 		Fallback(tgtest.HandlerFunc(methodInvalid)))
 	server := tgtest.NewServer(exchange.PrivateKey{RSA: private}, handler, tgtest.ServerOptions{})
-	return server.Serve(context.Background(), transport.Listen(listener))
+	return server.Serve(context.Background(), transport.Listen(streams))
 }
 
-func writePublicKey(file string, key *rsa.PublicKey) error {
-	block := pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(key)}
-	return os.WriteFile(file, pem.EncodeToMemory(&block), 0o644)
+func writePEM(file, kind string, der []byte) error {
+	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644)
 }
 
 func ignore(*tgtest.Server, *tgtest.Request) error {
