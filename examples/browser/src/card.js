@@ -10,6 +10,8 @@ const STEPS = [
   ['set_client_DH_params', 'dh_gen_ok'],
 ]
 const PUSHES_SHOWN = 5
+// The median is that of so many calls, which are five minutes.
+const CALLS_KEPT = 300
 
 export class Card {
   // For whoever waits for the key, or for the end of all hope.
@@ -20,9 +22,9 @@ export class Card {
   #steps = []
   #pingsSent = new Map()
   #callTimes = []
-  #pushes = []
+  #lastPush = null
   #requests = { made: 0, open: 0 }
-  #connections = 0
+  #counts = { calls: 0, connections: 0, exchanges: 0, missed: 0, pongs: 0, pushes: 0 }
 
   constructor(template, parent, name, url) {
     this.#element = template.content.firstElementChild.cloneNode(true)
@@ -37,18 +39,19 @@ export class Card {
   }
 
   connecting() {
+    this.#pingsSent.clear()
     this.#status('connecting')
   }
 
   connected() {
-    this.#connections += 1
+    this.#count('connections')
     this.#status('connected')
     this.#showLink()
   }
 
   // The hint is for those who have never seen it work.
   failed(hint) {
-    this.#status('no connection', this.#connections ? '' : hint)
+    this.#status('no connection', this.#counts.connections ? '' : hint)
     this.#settle()
   }
 
@@ -70,6 +73,7 @@ export class Card {
     const step = STEPS.findIndex(([, answer]) => answer === name)
     this.#steps[step].answered = performance.now()
     this.#showSteps()
+    if (step === STEPS.length - 1) this.#count('exchanges')
   }
 
   hasKey(id) {
@@ -80,9 +84,9 @@ export class Card {
   }
 
   called(ms) {
-    this.#callTimes.push(ms)
+    this.#callTimes = [...this.#callTimes.slice(1 - CALLS_KEPT), ms]
     this.#chart.add('call', ms)
-    this.#count('calls', this.#callTimes.length)
+    this.#show('calls', this.#count('calls'))
     const sorted = this.#callTimes.toSorted((one, other) => one - other)
     const [least, median] = [sorted[0], sorted[sorted.length >> 1]]
     this.#show('median', `${median.toFixed(1)} ms`)
@@ -92,14 +96,19 @@ export class Card {
   }
 
   pushed({ number, count }) {
-    const now = new Date()
-    const before = this.#pushes.at(-1)?.at
-    this.#pushes.push({ number, count, at: now, gap: before && now - before })
-    this.#count('pushes', this.#pushes.length)
-    this.#element.dataset.numbers = this.#pushes.map((push) => push.number).join()
-    this.#find('[data-show=ticks]').replaceChildren(
-      ...this.#pushes.slice(-PUSHES_SHOWN).reverse().map(row),
-    )
+    const last = this.#lastPush ?? { number: 0 }
+    this.#lastPush = { number, at: new Date() }
+    // After the last one of a subscription comes the first one of the next.
+    if (number !== last.number % count + 1) this.#count('missed')
+    this.#show('pushes', this.#count('pushes'))
+    const { at } = this.#lastPush
+    const list = this.#find('[data-show=ticks]')
+    list.prepend(line([
+      `tick ${number} of ${count}`,
+      at.toISOString().slice(11, 23),
+      last.at ? `+${at - last.at} ms` : '',
+    ]))
+    list.children[PUSHES_SHOWN]?.remove()
     this.#status('ready')
   }
 
@@ -123,7 +132,7 @@ export class Card {
     this.#pingsSent.delete(pingId)
     this.#chart.add('ping', ms)
     this.#show('ping', `${ms.toFixed(1)} ms`)
-    this.#count('pongs', Number(this.#element.dataset.pongs ?? 0) + 1)
+    this.#show('pongs', this.#count('pongs'))
     this.#status('ready')
   }
 
@@ -149,9 +158,9 @@ export class Card {
 
   #showLink() {
     const { made, open } = this.#requests
-    const times = this.#connections === 1 ? 'once' : `${this.#connections} times`
+    const { connections } = this.#counts
+    const times = connections === 1 ? 'once' : `${connections} times`
     const requests = made ? `, ${made} requests, ${open} open now` : ''
-    this.#element.dataset.connections = this.#connections
     this.#show('link', `connected ${times}${requests}`)
   }
 
@@ -161,9 +170,10 @@ export class Card {
     this.#show('hint', hint)
   }
 
-  #count(name, count) {
-    this.#element.dataset[name] = count
-    this.#show(name, count)
+  #count(name) {
+    this.#counts[name] += 1
+    Object.assign(this.#element.dataset, this.#counts)
+    return this.#counts[name]
   }
 
   #show(name, text) {
@@ -175,11 +185,9 @@ export class Card {
   }
 }
 
-// A push as a line.
-function row({ number, count, at, gap }) {
-  const row = document.createElement('li')
-  const time = at.toISOString().slice(11, 23)
-  const words = [`tick ${number} of ${count}`, time, gap === undefined ? '' : `+${gap} ms`]
-  row.innerHTML = words.map((word) => `<span>${word}</span>`).join('')
-  return row
+// An item of a list, in columns.
+function line(words) {
+  const line = document.createElement('li')
+  line.innerHTML = words.map((word) => `<span>${word}</span>`).join('')
+  return line
 }

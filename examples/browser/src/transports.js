@@ -53,6 +53,7 @@ export class HttpTransport {
     return new IntermediatePacketCodec()
   }
 }
+
 const LENGTH_LEN = 4
 
 // A connection in the eyes of mtcute. The browser decides over how many it sends requests: six at
