@@ -6,6 +6,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod aes_ni;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod ifma;
 mod portable;
 
 use crate::ige::{BLOCK_LEN, IgeKey};

@@ -9,16 +9,17 @@ mod group;
 
 use std::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+use crypto_bigint::U2048;
+use zeroize::Zeroizing;
 
 use crate::auth_key::AuthKey;
-use crate::big::{self, Form};
+use crate::big;
+use crate::powers::{Power, powers};
 use crate::random::SecureRandom;
 use crate::wipe::Wiped;
-use crypto_bigint::U2048;
 pub use group::{G, Group, GroupError, PrimeMemory, WELL_KNOWN_PRIME};
 
-/// One side's secret exponent, 2048 bits, wiped when it is dropped.
+/// A server's secret exponent, 2048 bits, wiped when it is dropped.
 pub struct DhSecret {
     group: Group,
     exponent: Zeroizing<U2048>,
@@ -27,37 +28,87 @@ pub struct DhSecret {
 impl DhSecret {
     /// Draws an exponent; also returns the power of the generator that goes to the peer.
     pub fn generate(group: &Group, random: &mut dyn SecureRandom) -> (Self, [u8; 256]) {
-        loop {
-            let mut bytes = Wiped([0; big::LEN]);
-            random.fill(&mut *bytes);
-            let exponent = Zeroizing::new(big::read(&bytes));
-            let public = group.power_of_g(&exponent);
-            // A number out of range would be refused by the peer; there are 2^64 times more others.
-            if group.admits(&public) {
-                return (Self { group: group.clone(), exponent }, big::write(&public));
-            }
-        }
+        let made = Self::generate_many(group, 1, random).pop();
+        made.unwrap_or_else(|| unreachable!("one was asked for"))
     }
 
-    /// The key that this secret makes with the peer's number, big-endian. A server keeps the secret
-    /// for a second try when the key turns out to exist already.
+    /// Draws `count` exponents, which costs less than one by one where the processor calculates
+    /// [`side by side`](crate::powers_at_once).
+    pub fn generate_many(
+        group: &Group,
+        count: usize,
+        random: &mut dyn SecureRandom,
+    ) -> Vec<(Self, [u8; 256])> {
+        let mut made = Vec::with_capacity(count);
+        // A number out of range would be refused by the peer; there are 2^64 times more others.
+        while made.len() < count {
+            let exponents: Vec<_> = (made.len()..count).map(|_| draw(random)).collect();
+            let numbers = group.powers_of_g(&exponents);
+            let numbered = exponents.into_iter().zip(numbers.iter());
+            let admitted = numbered.filter(|(_, number)| group.admits(number));
+            made.extend(admitted.map(|(exponent, number)| {
+                (Self { group: group.clone(), exponent }, big::write(number))
+            }));
+        }
+        made
+    }
+
+    /// [`shared_many`] for one.
     ///
     /// # Errors
     /// `OutOfRange` unless `2^1984 <= number <= p - 2^1984`.
-    // req: S111
     pub fn shared(&self, number: &[u8]) -> Result<AuthKey, DhError> {
-        let number = big::pad_left(number).ok_or(DhError::OutOfRange)?;
-        let number = big::read(&number);
-        if !self.group.admits(&number) {
-            return Err(DhError::OutOfRange);
-        }
-        let mut base = Form::new(&number, self.group.params());
-        let mut power = base.pow(&self.exponent);
-        let shared = Zeroizing::new(power.retrieve());
-        base.zeroize();
-        power.zeroize();
-        Ok(AuthKey::new(big::write(&shared)))
+        let shared = shared_many(&[(self, number)]).pop();
+        shared.unwrap_or_else(|| unreachable!("one was asked for"))
     }
+}
+
+/// The keys that these secrets make with their peers' numbers, big-endian, in order. A server keeps
+/// a secret for a second try when the key turns out to exist already.
+///
+/// `OutOfRange` stands for a number unless `2^1984 <= number <= p - 2^1984`.
+// req: S111
+pub fn shared_many(jobs: &[(&DhSecret, &[u8])]) -> Vec<Result<AuthKey, DhError>> {
+    let numbers = jobs.iter().map(|(secret, number)| secret.group.read(number));
+    let numbers: Vec<_> = numbers.collect();
+    let admitted = jobs.iter().zip(&numbers).filter_map(|((secret, _), number)| {
+        let base = number.as_ref().ok()?;
+        Some(Power { base, exponent: &secret.exponent, params: secret.group.params() })
+    });
+    let powers = powers(&admitted.collect::<Vec<_>>());
+    let mut keys = powers.iter().map(|power| AuthKey::new(big::write(power)));
+    let mut key = || keys.next().unwrap_or_else(|| unreachable!("every number has its power"));
+    numbers.into_iter().map(|number| number.map(|_| key())).collect()
+}
+
+/// A client's whole part: the key that a fresh exponent makes with the server's number, and the
+/// power of the generator that tells the server. Both powers are calculated at once.
+///
+/// # Errors
+/// `OutOfRange` unless `2^1984 <= number <= p - 2^1984`.
+// req: S111
+pub fn agree(
+    group: &Group,
+    number: &[u8],
+    random: &mut dyn SecureRandom,
+) -> Result<(AuthKey, [u8; 256]), DhError> {
+    let (g, number, params) = (U2048::from(group.g()), group.read(number)?, group.params());
+    loop {
+        let exponent = &*draw(random);
+        let results = powers(&[&g, &number].map(|base| Power { base, exponent, params }));
+        // Drawn again for the same reason as above.
+        if let [ours, shared] = &results[..]
+            && group.admits(ours)
+        {
+            return Ok((AuthKey::new(big::write(shared)), big::write(ours)));
+        }
+    }
+}
+
+fn draw(random: &mut dyn SecureRandom) -> Zeroizing<U2048> {
+    let mut bytes = Wiped([0; big::LEN]);
+    random.fill(&mut *bytes);
+    Zeroizing::new(big::read(&bytes))
 }
 
 impl fmt::Debug for DhSecret {

@@ -16,6 +16,7 @@
 
 mod auth_key;
 mod big;
+mod comb;
 mod cpu;
 mod ctr;
 mod curve25519;
@@ -25,6 +26,7 @@ pub mod hash;
 mod ige;
 mod kdf;
 mod part;
+mod powers;
 pub mod pq;
 mod random;
 pub mod rsa;
@@ -35,6 +37,7 @@ pub use ctr::CtrStream;
 pub use curve25519::curve25519_public_key;
 pub use ige::IgeKey;
 pub use kdf::{Direction, first_salt, new_nonce_hash, tmp_aes};
+pub use powers::at_once as powers_at_once;
 #[cfg(feature = "os-random")]
 pub use random::OsRandom;
 #[cfg(any(test, feature = "seeded-random"))]

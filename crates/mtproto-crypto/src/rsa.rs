@@ -7,11 +7,12 @@
 mod padding;
 mod private;
 mod public;
+mod secret;
 
 use std::fmt;
 
 pub use padding::{DATA_LEN_MAX, OLD_DATA_LEN_MAX};
-pub use private::{Inner, RsaPrivateKey, Scheme};
+pub use private::{DecryptJob, Inner, RsaPrivateKey, Scheme, decrypt_many};
 pub use public::{RsaPublicKey, TooLong};
 
 /// Why a key was refused.

@@ -5,9 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use crypto_bigint::{NonZero, U64, U2048};
 use crypto_primes::{Flavor, fips};
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
-use crate::big::{self, Form, Params};
+use super::DhError;
+use crate::big::{self, Params};
+use crate::comb::Comb;
 use crate::random::{Adapter, SecureRandom};
 
 /// The generator that our server uses, as the real one does.
@@ -42,6 +44,8 @@ struct Inner {
     g: u32,
     /// The prime minus [`MARGIN`].
     last: U2048,
+    /// Powers of the generator.
+    comb: OnceLock<Comb>,
 }
 
 impl Group {
@@ -94,7 +98,7 @@ impl Group {
 
     fn new(params: Params, g: u32) -> Self {
         let last = params.modulus().as_ref().wrapping_sub(&MARGIN);
-        Self(Arc::new(Inner { params, g, last }))
+        Self(Arc::new(Inner { params, g, last, comb: OnceLock::new() }))
     }
 
     /// The generator.
@@ -107,6 +111,16 @@ impl Group {
         big::write(self.0.params.modulus().as_ref())
     }
 
+    /// Reads a number of the peer's.
+    ///
+    /// # Errors
+    /// `OutOfRange` unless it is admitted.
+    pub(super) fn read(&self, number: &[u8]) -> Result<U2048, DhError> {
+        let number = big::pad_left(number).ok_or(DhError::OutOfRange)?;
+        let number = big::read(&number);
+        if self.admits(&number) { Ok(number) } else { Err(DhError::OutOfRange) }
+    }
+
     pub(super) fn params(&self) -> &Params {
         &self.0.params
     }
@@ -116,12 +130,10 @@ impl Group {
         (MARGIN..=self.0.last).contains(number)
     }
 
-    /// `g^exponent`, in constant time.
-    pub(super) fn power_of_g(&self, exponent: &U2048) -> U2048 {
-        let mut power = Form::new(&U2048::from(self.0.g), &self.0.params).pow(exponent);
-        let public = power.retrieve();
-        power.zeroize();
-        public
+    /// `g` with these exponents, in constant time. The first time takes as long as a power besides.
+    pub(super) fn powers_of_g(&self, exponents: &[Zeroizing<U2048>]) -> Zeroizing<Vec<U2048>> {
+        let comb = || Comb::new(&U2048::from(self.0.g), &self.0.params);
+        self.0.comb.get_or_init(comb).powers(exponents)
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::fmt;
 
-use crypto_bigint::{NonZero, Odd, U1024, U2048};
+use crypto_bigint::{U1024, U2048};
 use crypto_primes::Flavor;
 use crypto_primes::hazmat::{SetBits, SmallFactorsSieveFactory};
 use pkcs1::der::asn1::UintRef;
 use pkcs1::der::{Decode, EncodePem, SecretDocument};
 use pkcs1::{LineEnding, RsaPrivateKeyRef};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::padding::{self, OLD_DATA_LEN_MAX, PADDED_LEN};
+use super::secret::Secret;
 use super::{KeyError, RsaPublicKey};
-use crate::big::{self, Form, HalfForm, HalfParams};
+use crate::big::{self, Form};
 use crate::random::{Adapter, SecureRandom};
 use crate::wipe::Wiped;
 
@@ -91,53 +92,14 @@ impl RsaPrivateKey {
         &self.public
     }
 
-    /// Undoes the client's encryption, whichever padding it chose. The old one does not store the
-    /// length of its data, so `old_lens` says which lengths are possible; none of them refuses it.
-    ///
-    /// `None` whatever is wrong: the length, a number not below the modulus, a hash. The work is
-    /// the same in every case.
-    // req: S111
+    /// [`decrypt_many`] for one.
     pub fn decrypt_inner(
         &self,
         encrypted: &[u8],
         old_lens: &[usize],
         random: &mut dyn SecureRandom,
     ) -> Option<Inner> {
-        let number: Option<&[u8; 256]> = encrypted.try_into().ok();
-        let right_len = Choice::from(u8::from(number.is_some()));
-        let number = big::read(number.unwrap_or(&[0; 256]));
-
-        let (block, undone) = self.undo(&number, random);
-        let (padded, pad_valid) = padding::unpad(&block);
-        let (mut data, mut len, old_valid) = padding::unpad_old(&block, old_lens);
-        for (byte, padded) in data.iter_mut().zip(padded.iter()) {
-            byte.conditional_assign(padded, pad_valid);
-        }
-        len.conditional_assign(&(PADDED_LEN as u64), pad_valid);
-        let scheme = if pad_valid.into() { Scheme::Pad } else { Scheme::Old };
-        let valid = right_len & undone & (pad_valid | old_valid);
-        bool::from(valid).then_some(Inner { data, len: len as usize, scheme })
-    }
-
-    /// `number^d` under blinding, and whether encryption leads back: it does not for a number that
-    /// is not below the modulus, nor after a fault in the arithmetic, which would give the key
-    /// away.
-    fn undo(&self, number: &U2048, random: &mut dyn SecureRandom) -> (padding::Block, Choice) {
-        let params = self.public.params();
-        let (blind, unblind) = loop {
-            let mut bytes = Wiped([0; big::LEN]);
-            random.fill(&mut *bytes);
-            let factor = Zeroizing::new(Form::new(&big::read(&bytes), params));
-            if let Some(inverse) = Option::from(factor.invert()).map(Zeroizing::new) {
-                break (self.public.power_of_form(&factor), inverse);
-            }
-        };
-        let blinded = Zeroizing::new(Form::new(number, params).mul(&blind).retrieve());
-        let power = Zeroizing::new(self.secret.power(&blinded));
-        let result = Zeroizing::new(Form::new(&power, params).mul(&unblind).retrieve());
-        let again = self.public.power(&result);
-        let undone = big::write(&again).ct_eq(&big::write(number));
-        (Wiped(big::write(&result)), undone)
+        decrypt_many(&[DecryptJob { key: self, encrypted, old_lens }], random).pop().flatten()
     }
 
     /// The key with these primes.
@@ -147,7 +109,7 @@ impl RsaPrivateKey {
         let secret = Secret::new(p, q, exponent).ok_or(KeyError::Inconsistent)?;
         // Wrong for any number if a "prime" is none.
         let sample = U2048::from(SAMPLE);
-        if secret.power(&public.power(&sample)) != sample {
+        if *secret.power(&public.power(&sample)) != sample {
             return Err(KeyError::Inconsistent);
         }
         Ok(Self { public, secret: Box::new(secret) })
@@ -157,6 +119,105 @@ impl RsaPrivateKey {
 impl fmt::Debug for RsaPrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RsaPrivateKey({:016x})", self.public.fingerprint())
+    }
+}
+
+/// What a client encrypted for one of our keys.
+#[derive(Clone, Copy, Debug)]
+pub struct DecryptJob<'a> {
+    /// The key whose fingerprint the client named.
+    pub key: &'a RsaPrivateKey,
+    /// The number as it came.
+    pub encrypted: &'a [u8],
+    /// Which lengths of data are possible under the old padding, which does not store it; none of
+    /// them refuses that padding.
+    pub old_lens: &'a [usize],
+}
+
+/// Undoes the encryption of many clients, whichever padding each chose, in order. Four cost hardly
+/// more than one where the processor calculates [`side by side`](crate::powers_at_once); those for
+/// one key should stand together.
+///
+/// `None` whatever is wrong: the length, a number not below the modulus, a hash. The work is the
+/// same in every case.
+// req: S111
+pub fn decrypt_many(jobs: &[DecryptJob<'_>], random: &mut dyn SecureRandom) -> Vec<Option<Inner>> {
+    let numbers: Vec<_> = jobs.iter().map(DecryptJob::number).collect();
+    let mut blindings = Vec::with_capacity(jobs.len());
+    for run in jobs.chunk_by(|job, next| std::ptr::eq(job.key, next.key)) {
+        let blinding = run.first().map(|job| Blinding::draw(&job.key.public, random));
+        blindings.extend(blinding.into_iter().cycle().take(run.len()));
+    }
+    let blinded =
+        numbers.iter().zip(&blindings).map(|((number, _), blinding)| blinding.blind(number));
+    let blinded: Vec<_> = blinded.collect();
+    let secrets = jobs.iter().map(|job| &*job.key.secret);
+    let blinded = blinded.iter().map(|number| &**number);
+    let powers = Secret::powers(&secrets.zip(blinded).collect::<Vec<_>>());
+    let results = powers.iter().zip(&blindings).map(|(power, blinding)| blinding.unblind(power));
+    let undone = jobs.iter().zip(numbers).zip(results);
+    undone
+        .map(|((job, (number, right_len)), result)| job.read(&number, &result, right_len))
+        .collect()
+}
+
+impl DecryptJob<'_> {
+    /// The number, and whether it has the right length.
+    fn number(&self) -> (U2048, Choice) {
+        let number: Option<&[u8; 256]> = self.encrypted.try_into().ok();
+        let right_len = Choice::from(u8::from(number.is_some()));
+        (big::read(number.unwrap_or(&[0; 256])), right_len)
+    }
+
+    /// Undoes the padding of `result`. Encryption has to lead back to `number`: it does not if that
+    /// is not below the modulus, nor after a fault in the arithmetic, which would give the key away.
+    fn read(&self, number: &U2048, result: &U2048, right_len: Choice) -> Option<Inner> {
+        let again = self.key.public.power(result);
+        let undone = big::write(&again).ct_eq(&big::write(number));
+        let block = Wiped(big::write(result));
+        let (padded, pad_valid) = padding::unpad(&block);
+        let (mut data, mut len, old_valid) = padding::unpad_old(&block, self.old_lens);
+        for (byte, padded) in data.iter_mut().zip(padded.iter()) {
+            byte.conditional_assign(padded, pad_valid);
+        }
+        len.conditional_assign(&(PADDED_LEN as u64), pad_valid);
+        let scheme = if pad_valid.into() { Scheme::Pad } else { Scheme::Old };
+        let valid = right_len & undone & (pad_valid | old_valid);
+        bool::from(valid).then_some(Inner { data, len: len as usize, scheme })
+    }
+}
+
+/// A random factor that keeps whoever sent a number from knowing what is calculated with. One
+/// serves all numbers of a key that are undone together: they stay as unknown, but for their ratio.
+#[derive(Clone)]
+struct Blinding {
+    /// The factor, encrypted.
+    blind: Zeroizing<Form>,
+    /// The factor's inverse.
+    unblind: Zeroizing<Form>,
+}
+
+impl Blinding {
+    /// Draws a factor for one key.
+    fn draw(key: &RsaPublicKey, random: &mut dyn SecureRandom) -> Self {
+        loop {
+            let mut bytes = Wiped([0; big::LEN]);
+            random.fill(&mut *bytes);
+            let factor = Zeroizing::new(Form::new(&big::read(&bytes), key.params()));
+            if let Some(unblind) = Option::from(factor.invert()).map(Zeroizing::new) {
+                return Self { blind: Zeroizing::new(key.power_of_form(&factor)), unblind };
+            }
+        }
+    }
+
+    fn blind(&self, number: &U2048) -> Zeroizing<U2048> {
+        let number = Form::new(number, self.blind.params());
+        Zeroizing::new(number.mul(&self.blind).retrieve())
+    }
+
+    fn unblind(&self, power: &U2048) -> Zeroizing<U2048> {
+        let power = Zeroizing::new(Form::new(power, self.unblind.params()));
+        Zeroizing::new(power.mul(&self.unblind).retrieve())
     }
 }
 
@@ -193,81 +254,6 @@ pub enum Scheme {
     Old,
     /// RSA_PAD.
     Pad,
-}
-
-/// The primes, and what the Chinese remainder theorem needs.
-#[derive(Zeroize, ZeroizeOnDrop)]
-struct Secret {
-    p: HalfParams,
-    q: HalfParams,
-    /// `d mod (p - 1)`.
-    dp: U1024,
-    /// `d mod (q - 1)`.
-    dq: U1024,
-    /// `q^-1 mod p`, in Montgomery form.
-    q_inverse: U1024,
-}
-
-impl Secret {
-    /// `None` if the primes are even or equal, or if the exponent has no inverse.
-    fn new(p: &U1024, q: &U1024, exponent: u32) -> Option<Self> {
-        let params = |prime: &U1024| Option::from(Odd::new(*prime)).map(HalfParams::new);
-        let (p_params, q_params) = (params(p)?, params(q)?);
-        let exponent = U1024::from(exponent);
-        let inverse = |prime: &U1024| {
-            let order: Option<NonZero<U1024>> =
-                NonZero::new(prime.wrapping_sub(&U1024::ONE)).into();
-            Option::from(exponent.invert_mod(&order?))
-        };
-        let q_inverse: Option<HalfForm> = HalfForm::new(q, &p_params).invert().into();
-        Some(Self {
-            dp: inverse(p)?,
-            dq: inverse(q)?,
-            q_inverse: q_inverse?.to_montgomery(),
-            p: p_params,
-            q: q_params,
-        })
-    }
-
-    /// `base^d`, in constant time, as two powers of half the length (Garner's form).
-    fn power(&self, base: &U2048) -> U2048 {
-        let half = |params: &HalfParams, exponent: &U1024| {
-            let reduced = Zeroizing::new(base.rem(params.modulus().as_nz_ref()));
-            Zeroizing::new(HalfForm::new(&reduced, params).pow(exponent))
-        };
-        let (modulo_p, modulo_q) = (half(&self.p, &self.dp), half(&self.q, &self.dq));
-        let low = Zeroizing::new(modulo_q.retrieve());
-        let difference = Zeroizing::new(modulo_p.sub(&HalfForm::new(&low, &self.p)));
-        let times = Zeroizing::new(difference.mul(&self.q_inverse()).retrieve());
-        let high: U2048 = self.q.modulus().as_ref().concatenating_mul(&*times);
-        high.wrapping_add(&low.resize())
-    }
-
-    fn q_inverse(&self) -> Zeroizing<HalfForm> {
-        Zeroizing::new(HalfForm::from_montgomery(self.q_inverse, &self.p))
-    }
-
-    /// Whether `d` is one of the numbers that undo the encryption.
-    fn is_exponent(&self, d: &U2048) -> bool {
-        let fits = |params: &HalfParams, exponent: &U1024| {
-            let order = NonZero::new(params.modulus().as_ref().wrapping_sub(&U1024::ONE));
-            Option::<NonZero<U1024>>::from(order).is_some_and(|order| d.rem(&order) == *exponent)
-        };
-        fits(&self.p, &self.dp) && fits(&self.q, &self.dq)
-    }
-
-    /// `d`, `p`, `q`, `d mod (p - 1)`, `d mod (q - 1)`, `q^-1 mod p`, for the PEM form.
-    fn numbers(&self, exponent: u32) -> Option<[Zeroizing<Vec<u8>>; 6]> {
-        let (p, q) = (self.p.modulus().as_ref(), self.q.modulus().as_ref());
-        let one = U1024::ONE;
-        let order: U2048 = p.wrapping_sub(&one).concatenating_mul(&q.wrapping_sub(&one));
-        let order: Option<NonZero<U2048>> = NonZero::new(order).into();
-        let d: Option<U2048> = U2048::from(exponent).invert_mod(&order?).into();
-        let d = Zeroizing::new(big::write(&d?).to_vec());
-        let bytes = |number: &U1024| Zeroizing::new(number.to_be_bytes().as_ref().to_vec());
-        let q_inverse = self.q_inverse().retrieve();
-        Some([d, bytes(p), bytes(q), bytes(&self.dp), bytes(&self.dq), bytes(&q_inverse)])
-    }
 }
 
 /// The exponent of keys made here.
