@@ -77,7 +77,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
     /// A name in the certificate that is made if DIR has none. May be given several times
-    #[arg(long, value_name = "NAME", default_value = "localhost", value_parser = host)]
+    #[arg(long, value_name = "NAME", value_parser = host)]
+    #[arg(default_values = ["localhost", "127.0.0.1", "[::1]"])]
     pub(crate) tls_name: Vec<Host>,
     /// Serve nothing over TLS
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_name"])]

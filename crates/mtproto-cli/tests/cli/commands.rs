@@ -146,13 +146,14 @@ fn ping_goes_over_the_web_and_through_links() {
         result["address"].as_str().expect("text").to_owned()
     };
     let named = format!("localhost:{port}");
-    for (scheme, args) in [
-        ("ws", &[][..]),
-        ("http", &[]),
-        ("wss", &["--tls-pin", pin]),
-        ("https", &["--tls-ca", certificate]),
+    for (scheme, place, args) in [
+        ("ws", address, &[][..]),
+        ("http", &named, &[]),
+        ("wss", &named, &["--tls-pin", pin]),
+        ("wss", address, &["--tls-ca", certificate]),
+        ("https", &named, &["--tls-ca", certificate]),
     ] {
-        ping(&format!("{scheme}://{named}"), args);
+        ping(&format!("{scheme}://{place}"), args);
     }
     let link = format!("proxy?server={host}&port={port}&secret={secret}");
     assert_eq!(ping(&format!("tg://{link}"), &[]), format!("tcp://{address}"));
