@@ -177,7 +177,9 @@ mod tests {
 
         /// One batch, part of one, or two; some exponents with leading zeros.
         #[test]
-        fn any_exponents(exponents in prop::collection::vec((any::<[[u8; 32]; 8]>(), 0..LEN), 1..10)) {
+        fn any_exponents(
+            exponents in prop::collection::vec((any::<[[u8; 32]; 8]>(), 0..LEN), 1..10),
+        ) {
             let read = |(bytes, zeros): &([[u8; 32]; 8], usize)| {
                 let mut bytes: [u8; LEN] = bytes.as_flattened().try_into().unwrap();
                 bytes[..*zeros].fill(0);

@@ -61,6 +61,57 @@ fn both_sides_make_the_same_key() {
     }
 }
 
+// req: S111
+#[test]
+fn many_keys_at_once_are_those_made_one_by_one() {
+    let mut random = SeededRandom::new(8);
+    let group = Group::well_known();
+    for count in [0, 1, 7, 8, 9] {
+        let (ours, theirs) = (
+            DhSecret::generate_many(&group, count, &mut random),
+            DhSecret::generate_many(&group, count, &mut random),
+        );
+        let mut numbers: Vec<_> = theirs.iter().map(|(_, number)| *number).collect();
+        if let Some(second) = numbers.get_mut(1) {
+            *second = WELL_KNOWN_PRIME;
+        }
+        let jobs = ours.iter().zip(&numbers).map(|((secret, _), number)| (secret, &number[..]));
+        let keys = shared_many(&jobs.collect::<Vec<_>>());
+        assert_eq!(keys.len(), count);
+        for (n, (key, (secret, number))) in keys.into_iter().zip(&theirs).enumerate() {
+            match n {
+                1 => assert_eq!(key, Err(DhError::OutOfRange)),
+                _ => assert_eq!(key, secret.shared(&ours[n].1), "{n} of {count}"),
+            }
+            assert_ne!(*number, ours[n].1);
+        }
+    }
+}
+
+// req: S111
+#[test]
+fn a_client_agrees_in_one_go() {
+    let mut random = SeededRandom::new(9);
+    for group in [Group::well_known(), check(&modp(), 2).unwrap()] {
+        let (secret, g_a) = DhSecret::generate(&group, &mut random);
+        let (key, g_b) = agree(&group, &g_a, &mut random).unwrap();
+        assert_eq!(secret.shared(&g_b), Ok(key));
+        for number in [&[][..], &[1], &group.prime(), &[0; 257]] {
+            assert_eq!(agree(&group, number, &mut random), Err(DhError::OutOfRange));
+        }
+    }
+    // An exponent of one gives a number out of range: another is drawn.
+    let mut one = [0; 256];
+    one[255] = 1;
+    let b: [u8; 256] = array(&vectors::all()["auth_key_sample"]["b"]);
+    let g_a: [u8; 256] = array(&vectors::all()["auth_key_sample"]["g_a"]);
+    let mut random = Recorded::new(&[&one, &b]);
+    let (key, g_b) = agree(&Group::well_known(), &g_a, &mut random).unwrap();
+    assert_eq!(g_b, array(&vectors::all()["auth_key_sample"]["g_b"]));
+    assert_eq!(*key.as_bytes(), array(&vectors::all()["auth_key_sample"]["auth_key"]));
+    assert!(random.is_used_up());
+}
+
 /// A number, and so a key, may begin with zeros, which a peer may leave out.
 #[test]
 fn leading_zeros_are_kept_in_keys_and_optional_in_numbers() {

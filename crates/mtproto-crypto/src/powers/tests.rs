@@ -91,13 +91,13 @@ proptest! {
     /// One batch, part of one, or two; every lane with a modulus of its own.
     #[test]
     fn powers_of_2048_bits(jobs in prop::collection::vec((number(), number(), odd()), 1..10)) {
-        let jobs: Vec<_> = jobs.into_iter().map(|(a, b, modulus)| (a, b, params(modulus))).collect();
-        check::<{ U2048::LIMBS }, 8>(&jobs);
+        let jobs = jobs.into_iter().map(|(base, exponent, odd)| (base, exponent, params(odd)));
+        check::<{ U2048::LIMBS }, 8>(&jobs.collect::<Vec<_>>());
     }
 
     #[test]
     fn powers_of_1024_bits(jobs in prop::collection::vec((number(), number(), odd()), 1..20)) {
-        let jobs: Vec<_> = jobs.into_iter().map(|(a, b, modulus)| (a, b, params(modulus))).collect();
-        check::<{ U1024::LIMBS }, 4>(&jobs);
+        let jobs = jobs.into_iter().map(|(base, exponent, odd)| (base, exponent, params(odd)));
+        check::<{ U1024::LIMBS }, 4>(&jobs.collect::<Vec<_>>());
     }
 }

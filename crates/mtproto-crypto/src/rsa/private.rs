@@ -148,30 +148,27 @@ pub fn decrypt_many(jobs: &[DecryptJob<'_>], random: &mut dyn SecureRandom) -> V
         let blinding = run.first().map(|job| Blinding::draw(&job.key.public, random));
         blindings.extend(blinding.into_iter().cycle().take(run.len()));
     }
-    let blinded =
-        numbers.iter().zip(&blindings).map(|((number, _), blinding)| blinding.blind(number));
-    let blinded: Vec<_> = blinded.collect();
-    let secrets = jobs.iter().map(|job| &*job.key.secret);
-    let blinded = blinded.iter().map(|number| &**number);
-    let powers = Secret::powers(&secrets.zip(blinded).collect::<Vec<_>>());
-    let results = powers.iter().zip(&blindings).map(|(power, blinding)| blinding.unblind(power));
-    let undone = jobs.iter().zip(numbers).zip(results);
-    undone
-        .map(|((job, (number, right_len)), result)| job.read(&number, &result, right_len))
-        .collect()
+    let blinded = numbers.iter().zip(&blindings);
+    let blinded: Vec<_> = blinded.map(|((number, _), it)| it.blind(number)).collect();
+    let powers = jobs.iter().zip(&blinded).map(|(job, number)| (&*job.key.secret, &**number));
+    let powers = Secret::powers(&powers.collect::<Vec<_>>());
+    let results = powers.iter().zip(&blindings).map(|(power, it)| it.unblind(power));
+    let inners = jobs.iter().zip(numbers).zip(results);
+    inners.map(|((job, (number, fits)), result)| job.read(&number, &result, fits)).collect()
 }
 
 impl DecryptJob<'_> {
     /// The number, and whether it has the right length.
     fn number(&self) -> (U2048, Choice) {
         let number: Option<&[u8; 256]> = self.encrypted.try_into().ok();
-        let right_len = Choice::from(u8::from(number.is_some()));
-        (big::read(number.unwrap_or(&[0; 256])), right_len)
+        let fits = Choice::from(u8::from(number.is_some()));
+        (big::read(number.unwrap_or(&[0; 256])), fits)
     }
 
     /// Undoes the padding of `result`. Encryption has to lead back to `number`: it does not if that
-    /// is not below the modulus, nor after a fault in the arithmetic, which would give the key away.
-    fn read(&self, number: &U2048, result: &U2048, right_len: Choice) -> Option<Inner> {
+    /// is not below the modulus, nor after a fault in the arithmetic, which would give the key
+    /// away.
+    fn read(&self, number: &U2048, result: &U2048, fits: Choice) -> Option<Inner> {
         let again = self.key.public.power(result);
         let undone = big::write(&again).ct_eq(&big::write(number));
         let block = Wiped(big::write(result));
@@ -182,7 +179,7 @@ impl DecryptJob<'_> {
         }
         len.conditional_assign(&(PADDED_LEN as u64), pad_valid);
         let scheme = if pad_valid.into() { Scheme::Pad } else { Scheme::Old };
-        let valid = right_len & undone & (pad_valid | old_valid);
+        let valid = fits & undone & (pad_valid | old_valid);
         bool::from(valid).then_some(Inner { data, len: len as usize, scheme })
     }
 }

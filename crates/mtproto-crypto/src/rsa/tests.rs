@@ -184,6 +184,44 @@ fn the_first_byte_of_the_old_padding_has_to_be_zero() {
     assert!(decrypt(&encrypt_block(&block)).is_none(), "no object has this length");
 }
 
+// req: S111
+#[test]
+fn many_decrypt_at_once_whatever_is_wrong_with_some() {
+    let mut random = SeededRandom::new(10);
+    let other = RsaPrivateKey::generate(&mut random);
+    for count in 0..=9 {
+        let numbers: Vec<_> = (0..count)
+            .map(|n: usize| {
+                let key = if n.is_multiple_of(3) { &other } else { &*KEY };
+                let public = key.public();
+                let mut encrypted = match n % 2 {
+                    0 => public.encrypt_pad(&[n as u8; 100], &mut random).unwrap(),
+                    _ => public.encrypt_old(&[n as u8; 100], &mut random).unwrap(),
+                };
+                encrypted[9] ^= u8::from(n == 5);
+                (key, encrypted)
+            })
+            .collect();
+        let jobs: Vec<_> = numbers
+            .iter()
+            .enumerate()
+            .map(|(n, (key, encrypted))| {
+                let encrypted = encrypted.split_at(256 - usize::from(n == 4)).0;
+                DecryptJob { key, encrypted, old_lens: &LENS }
+            })
+            .collect();
+        let inners = decrypt_many(&jobs, &mut random);
+        assert_eq!(inners.len(), count);
+        for (n, inner) in inners.iter().enumerate() {
+            match inner {
+                Some(inner) => assert_eq!(inner.data()[..100], [n as u8; 100]),
+                None => assert!([4, 5].contains(&n), "{n} of {count}"),
+            }
+            assert_eq!(inner.is_none(), [4, 5].contains(&n), "{n} of {count}");
+        }
+    }
+}
+
 #[test]
 fn blinding_changes_nothing_of_the_result() {
     let encrypted: [u8; 256] = array(&server_side()["rsa_pad_encrypted"]);
