@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mtproto_crypto::dh::{DhSecret, Group};
+use mtproto_crypto::dh::{self, Group};
 use mtproto_crypto::rsa::{DATA_LEN_MAX, RsaPublicKey};
 use mtproto_crypto::{AuthKey, SecureRandom, SecureRandomExt, hash, pq};
 use mtproto_tl::enums::{ServerDhParams, SetClientDhParamsAnswer};
@@ -286,8 +286,7 @@ impl WaitDhGen {
         tries: Tries,
         random: &mut dyn SecureRandom,
     ) -> Result<(Self, Bytes), Fault> {
-        let (secret, g_b) = DhSecret::generate(&offer.group, random);
-        let key = secret.shared(&offer.g_a)?;
+        let (key, g_b) = dh::agree(&offer.group, &offer.g_a, random)?;
         let ExchangeId { nonce, server_nonce } = nonces.id;
         let inner = ClientDhInnerData {
             nonce,

@@ -5,8 +5,8 @@
 //! Every mistake has one outcome: a server that told them apart would answer questions about its
 //! RSA key.
 
-use mtproto_crypto::rsa::{RsaPrivateKey, Scheme};
-use mtproto_crypto::{SecureRandom, hash};
+use mtproto_crypto::hash;
+use mtproto_crypto::rsa::{Inner, Scheme};
 use mtproto_tl::types::{PQInnerData, PQInnerDataDc, PQInnerDataTemp, PQInnerDataTempDc};
 use mtproto_tl::{Constructor, Reader, encode_byte_string};
 use zeroize::Zeroizing;
@@ -39,17 +39,9 @@ impl Challenge {
         p == self.p.to_be_bytes() && q == self.q.to_be_bytes()
     }
 
-    /// Reads what was encrypted for `key` in this exchange; `None` whatever is wrong with it.
+    /// Reads what was encrypted in this exchange; `None` whatever is wrong with it.
     // req: L11, S111
-    pub(crate) fn decrypt(
-        &self,
-        key: &RsaPrivateKey,
-        encrypted: &[u8],
-        accept_old: bool,
-        random: &mut dyn SecureRandom,
-    ) -> Option<InnerData> {
-        let old_lens: &[usize] = if accept_old { &[96, 100, 104] } else { &[] };
-        let inner = key.decrypt_inner(encrypted, old_lens, random)?;
+    pub(crate) fn read(&self, inner: &Inner) -> Option<InnerData> {
         let mut input = Reader::new(inner.data());
         let (has_dc, is_temporary) = match input.u32().ok()? {
             PQInnerData::ID => (false, false),

@@ -11,15 +11,17 @@
 //! Every state remembers what was asked and answered, so that a repeated query gets the identical
 //! bytes; any other query than the next one is a [`Fault`], and with it the exchange is gone. What
 //! is cheap to refuse is refused before the costly step: `p·q` before RSA, RSA before the powers.
+//!
+//! The costly steps of several exchanges are cheaper together, see [`Exchange::handle_all`]. One
+//! exchange alone is a list of one.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mtproto_crypto::dh::{DhSecret, Group};
-use mtproto_crypto::rsa::RsaPrivateKey;
+use mtproto_crypto::dh::{self, DhSecret, Group};
+use mtproto_crypto::rsa::{self, DecryptJob, RsaPrivateKey};
 use mtproto_crypto::{SecureRandom, SecureRandomExt, pq};
 use mtproto_tl::Encode;
-use mtproto_tl::functions::ReqDhParams;
 use mtproto_tl::types::{
     ClientDhInnerData, DhGenFail, DhGenOk, DhGenRetry, ResPq, ServerDhInnerData, ServerDhParamsOk,
 };
@@ -86,7 +88,7 @@ impl Exchange {
         }
     }
 
-    /// Takes the next query, or a repeated one. `server_time` is Unix time in seconds.
+    /// [`Exchange::handle_all`] for one. `server_time` is Unix time in seconds.
     ///
     /// # Errors
     /// Those of the state's own `handle`; `ChangedQuery` once it is finished.
@@ -97,18 +99,54 @@ impl Exchange {
         server_time: u32,
         random: &mut dyn SecureRandom,
     ) -> Result<Step, Fault> {
-        if let Some(answer) = self.answers().given_to(query) {
-            return Ok(Step::Answer(self, answer));
-        }
-        match self {
-            Self::WaitDhParams(state) => {
-                let (state, answer) = state.handle(query, config, server_time, random)?;
-                Ok(Step::Answer(Self::WaitClientDh(state), answer))
-            }
-            Self::WaitClientDh(state) => state.handle(query).map(Step::Candidate),
-            Self::Finished(_) => Err(Fault::ChangedQuery),
-        }
+        only(Self::handle_all(vec![Turn { state: self, query, config, server_time }], random))
     }
+
+    /// Lets each exchange take its next query, or a repeated one; how they go on, in order. As many
+    /// as there are [`mtproto_crypto::powers_at_once`] hardly take longer than one.
+    pub fn handle_all(
+        turns: Vec<Turn<'_, Self>>,
+        random: &mut dyn SecureRandom,
+    ) -> Vec<Result<Step, Fault>> {
+        let (mut first, mut second, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, turn) in turns.into_iter().enumerate() {
+            let Turn { state, query, config, server_time } = turn;
+            if let Some(answer) = state.answers().given_to(query) {
+                steps.push((place, Ok(Step::Answer(state, answer))));
+                continue;
+            }
+            match state {
+                Self::WaitDhParams(state) => {
+                    first.push((place, Turn { state, query, config, server_time }));
+                }
+                Self::WaitClientDh(state) => second.push((place, (state, query))),
+                Self::Finished(_) => steps.push((place, Err(Fault::ChangedQuery))),
+            }
+        }
+        let (places, turns): (Vec<_>, _) = first.into_iter().unzip();
+        let answered = WaitDhParams::handle_all(turns, random).into_iter().map(|answered| {
+            answered.map(|(state, answer)| Step::Answer(Self::WaitClientDh(state), answer))
+        });
+        steps.extend(places.into_iter().zip(answered));
+        let (places, turns): (Vec<_>, _) = second.into_iter().unzip();
+        let candidates = WaitClientDh::handle_all(turns).into_iter();
+        steps.extend(places.into_iter().zip(candidates.map(|it| it.map(Step::Candidate))));
+        steps.sort_unstable_by_key(|(place, _)| *place);
+        steps.into_iter().map(|(_, step)| step).collect()
+    }
+}
+
+/// An exchange in one of its states, and the query that it is to take.
+#[derive(Debug)]
+pub struct Turn<'a, S> {
+    /// The exchange.
+    pub state: S,
+    /// What was asked.
+    pub query: &'a Query,
+    /// What the server has and accepts.
+    pub config: &'a ServerConfig,
+    /// Unix time in seconds.
+    pub server_time: u32,
 }
 
 /// Begins an exchange: the state, and the answer to send.
@@ -152,62 +190,98 @@ impl WaitDhParams {
     ///
     /// # Errors
     /// `ChangedQuery`, `Nonce`, `ServerNonce`, `Factors`, `Fingerprint`, `InnerData`, `WrongDc`.
-    // req: S111
     pub fn handle(
-        mut self,
+        self,
         query: &Query,
         config: &ServerConfig,
         server_time: u32,
         random: &mut dyn SecureRandom,
     ) -> Result<(WaitClientDh, Bytes), Fault> {
-        let Content::ReqDhParams(content) = &query.content else {
-            return Err(Fault::ChangedQuery);
-        };
-        let inner = self.read_inner(content, config, random)?;
-        let nonces = Nonces { id: self.challenge.id, new_nonce: inner.new_nonce };
+        only(Self::handle_all(vec![Turn { state: self, query, config, server_time }], random))
+    }
 
+    // req: S111
+    fn handle_all(
+        turns: Vec<Turn<'_, Self>>,
+        random: &mut dyn SecureRandom,
+    ) -> Vec<Result<(WaitClientDh, Bytes), Fault>> {
+        let checked = turns.into_iter().map(|turn| {
+            let job = turn.decrypt_job()?;
+            Ok((turn, job))
+        });
+        let decrypted = together(checked, |checked: &[(_, DecryptJob<'_>)]| {
+            let jobs: Vec<_> = checked.iter().map(|(_, job)| *job).collect();
+            rsa::decrypt_many(&jobs, random)
+        });
+        let read = decrypted.into_iter().map(|decrypted| {
+            let ((turn, _), inner) = decrypted?;
+            let inner = turn.read_inner(inner.as_ref())?;
+            Ok((turn, inner))
+        });
         // req: L12
         let group = Group::well_known();
-        let (secret, g_a) = DhSecret::generate(&group, random);
+        let secrets = |read: &[_]| DhSecret::generate_many(&group, read.len(), random);
+        let ready = together(read, secrets).into_iter().map(|ready| {
+            let ((turn, inner), (secret, g_a)) = ready?;
+            Ok(turn.answer(inner, &group, secret, &g_a, random))
+        });
+        ready.collect()
+    }
+}
+
+impl<'a> Turn<'a, WaitDhParams> {
+    /// Checks all that can be checked without the RSA key.
+    fn decrypt_job(&self) -> Result<DecryptJob<'a>, Fault> {
+        let Content::ReqDhParams(query) = &self.query.content else {
+            return Err(Fault::ChangedQuery);
+        };
+        let challenge = &self.state.challenge;
+        challenge.id.check(&query.nonce, &query.server_nonce)?;
+        if !challenge.is_met_by(&query.p, &query.q) {
+            return Err(Fault::Factors);
+        }
+        let fingerprint = query.public_key_fingerprint.cast_unsigned();
+        let key = self.config.keys.iter().find(|key| key.public().fingerprint() == fingerprint);
+        let key = key.ok_or(Fault::Fingerprint)?;
+        let old_lens: &[usize] = if self.config.accept_old_rsa { &OLD_LENS } else { &[] };
+        Ok(DecryptJob { key, encrypted: &query.encrypted_data, old_lens })
+    }
+
+    fn read_inner(&self, inner: Option<&rsa::Inner>) -> Result<InnerData, Fault> {
+        let inner = inner.and_then(|inner| self.state.challenge.read(inner));
+        let inner = inner.ok_or(Fault::InnerData)?;
+        match (self.config.dc, inner.dc) {
+            (Some(ours), Some(dc)) if ours.unsigned_abs() != dc.unsigned_abs() => {
+                Err(Fault::WrongDc { dc })
+            }
+            _ => Ok(inner),
+        }
+    }
+
+    fn answer(
+        self,
+        inner: InnerData,
+        group: &Group,
+        secret: DhSecret,
+        g_a: &[u8],
+        random: &mut dyn SecureRandom,
+    ) -> (WaitClientDh, Bytes) {
+        let WaitDhParams { challenge, mut answers } = self.state;
+        let (kind, server_time, secret) = (inner.kind, self.server_time, Box::new(secret));
+        let nonces = Nonces { id: challenge.id, new_nonce: inner.new_nonce };
         let ExchangeId { nonce, server_nonce } = nonces.id;
         let inner_answer = ServerDhInnerData {
             nonce,
             server_nonce,
             g: group.g().cast_signed(),
             dh_prime: Bytes::copy_from_slice(&group.prime()),
-            g_a: Bytes::copy_from_slice(&g_a),
+            g_a: Bytes::copy_from_slice(g_a),
             server_time: server_time.cast_signed(),
         };
         let encrypted_answer = nonces.seal(&inner_answer, random);
         let answer = ServerDhParamsOk { nonce, server_nonce, encrypted_answer };
-        let answer = self.answers.record(query.digest, answer.to_bytes());
-        let (kind, answers, secret) = (inner.kind, self.answers, Box::new(secret));
-        Ok((WaitClientDh { nonces, kind, server_time, secret, retries: 0, answers }, answer))
-    }
-
-    fn read_inner(
-        &self,
-        query: &ReqDhParams,
-        config: &ServerConfig,
-        random: &mut dyn SecureRandom,
-    ) -> Result<InnerData, Fault> {
-        self.challenge.id.check(&query.nonce, &query.server_nonce)?;
-        if !self.challenge.is_met_by(&query.p, &query.q) {
-            return Err(Fault::Factors);
-        }
-        let fingerprint = query.public_key_fingerprint.cast_unsigned();
-        let key = config.keys.iter().find(|key| key.public().fingerprint() == fingerprint);
-        let key = key.ok_or(Fault::Fingerprint)?;
-        let inner = self
-            .challenge
-            .decrypt(key, &query.encrypted_data, config.accept_old_rsa, random)
-            .ok_or(Fault::InnerData)?;
-        match (config.dc, inner.dc) {
-            (Some(ours), Some(dc)) if ours.unsigned_abs() != dc.unsigned_abs() => {
-                Err(Fault::WrongDc { dc })
-            }
-            _ => Ok(inner),
-        }
+        let answer = answers.record(self.query.digest, answer.to_bytes());
+        (WaitClientDh { nonces, kind, server_time, secret, retries: 0, answers }, answer)
     }
 }
 
@@ -218,7 +292,7 @@ pub struct WaitClientDh {
     kind: KeyKind,
     server_time: u32,
     /// Boxed, so that it is not copied about as the state moves.
-    secret: Box<DhSecret>,
+    pub(crate) secret: Box<DhSecret>,
     retries: u32,
     answers: Answers,
 }
@@ -229,13 +303,35 @@ impl WaitClientDh {
     /// # Errors
     /// `ChangedQuery`, `Nonce`, `ServerNonce`, `EncryptedLen`, `EncryptedHash`, `Malformed`,
     /// `PublicNumber`.
-    // req: S111
     pub fn handle(self, query: &Query) -> Result<Candidate, Fault> {
-        let key = self.key_from(query)?;
-        Ok(Candidate { key, query: query.digest, state: self })
+        only(Self::handle_all(vec![(self, query)]))
     }
 
-    pub(crate) fn key_from(&self, query: &Query) -> Result<NewKey, Fault> {
+    // req: S111
+    fn handle_all(turns: Vec<(Self, &Query)>) -> Vec<Result<Candidate, Fault>> {
+        let read = turns.into_iter().map(|(state, query)| {
+            let g_b = state.read_g_b(query)?;
+            Ok((state, query, g_b))
+        });
+        let shared = together(read, |read: &[(Self, _, Bytes)]| {
+            let jobs: Vec<_> =
+                read.iter().map(|(state, _, g_b)| (&*state.secret, &**g_b)).collect();
+            dh::shared_many(&jobs)
+        });
+        let candidates = shared.into_iter().map(|shared| {
+            let ((state, query, _), key) = shared?;
+            let key = NewKey {
+                key: key?,
+                first_salt: state.nonces.first_salt(),
+                server_time: state.server_time,
+                kind: state.kind,
+            };
+            Ok(Candidate { key, query: query.digest, state })
+        });
+        candidates.collect()
+    }
+
+    pub(crate) fn read_g_b(&self, query: &Query) -> Result<Bytes, Fault> {
         let Content::SetClientDhParams(content) = &query.content else {
             return Err(Fault::ChangedQuery);
         };
@@ -243,12 +339,7 @@ impl WaitClientDh {
         // `retry_id` says nothing that the server needs, and clients fill it in differently.
         let inner: ClientDhInnerData = self.nonces.open(&content.encrypted_data)?;
         self.nonces.id.check(&inner.nonce, &inner.server_nonce)?;
-        Ok(NewKey {
-            key: self.secret.shared(&inner.g_b)?,
-            first_salt: self.nonces.first_salt(),
-            server_time: self.server_time,
-            kind: self.kind,
-        })
+        Ok(inner.g_b)
     }
 }
 
@@ -340,6 +431,28 @@ impl std::fmt::Debug for Answers {
         write!(f, "{} answers", self.0.len())
     }
 }
+
+/// Does what costs time to all that came so far, at once; the others keep their faults.
+fn together<T, R>(
+    tried: impl Iterator<Item = Result<T, Fault>>,
+    work: impl FnOnce(&[T]) -> Vec<R>,
+) -> Vec<Result<(T, R), Fault>> {
+    let mut good = Vec::new();
+    let tried: Vec<_> = tried.map(|tried| tried.map(|it| good.push(it))).collect();
+    let results = work(&good);
+    let mut done = good.into_iter().zip(results);
+    let mut next = || done.next().unwrap_or_else(|| unreachable!("work gives a result for each"));
+    tried.into_iter().map(|tried| tried.map(|()| next())).collect()
+}
+
+/// The result for a list of one.
+fn only<T>(mut results: Vec<T>) -> T {
+    results.pop().unwrap_or_else(|| unreachable!("a list of one has one result"))
+}
+
+/// Lengths that the object within the old RSA form can have.
+// req: L11
+pub(crate) const OLD_LENS: [usize; 3] = [96, 100, 104];
 
 /// `resPQ`, `server_DH_params_ok`, every `dh_gen_retry` and the last answer.
 pub(crate) const ANSWERS_MAX: usize = 3 + RETRIES_MAX as usize;

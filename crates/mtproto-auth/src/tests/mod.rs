@@ -7,3 +7,4 @@ mod mutation;
 mod plain;
 mod samples;
 mod support;
+mod together;

@@ -96,7 +96,9 @@ fn server_dh_params() {
 fn set_client_dh_params() {
     let stages = stages();
     check(&stages.set_client_dh_params, &[], |body| {
-        stages.wait_client_dh.key_from(&read(body)?).map(|_| ())
+        let state = &stages.wait_client_dh;
+        state.secret.shared(&state.read_g_b(&read(body)?)?)?;
+        Ok(())
     });
 }
 

@@ -14,6 +14,7 @@ use super::support::{Scripted, array, copied, decimal, hex, server_key, server_k
 use crate::client::{self, ClientConfig, Outcome};
 use crate::inner_data::Challenge;
 use crate::nonces::ExchangeId;
+use crate::server::OLD_LENS;
 use crate::{KeyKind, NewKey, PlainMessage};
 
 fn public_key(n: &Value) -> RsaPublicKey {
@@ -154,7 +155,8 @@ fn both_rsa_forms_of_the_vectors_open() {
     assert_eq!(keys[0].public().fingerprint().to_le_bytes(), array(&vector["fingerprint_wire"]));
     for form in ["rsa_pad_encrypted", "old_scheme_encrypted"] {
         let (encrypted, random) = (hex(&vector[form]), &mut SeededRandom::new(0));
-        let inner = challenge.decrypt(&keys[0], &encrypted, true, random).expect(form);
+        let inner = keys[0].decrypt_inner(&encrypted, &OLD_LENS, random).expect(form);
+        let inner = challenge.read(&inner).expect(form);
         assert_eq!(inner.new_nonce[..], hex(&sample["new_nonce"]), "{form}");
         assert_eq!((inner.kind, inner.dc), (KeyKind::Permanent, Some(2)), "{form}");
     }

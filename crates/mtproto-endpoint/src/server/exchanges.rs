@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::mem::{self, Discriminant};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use mtproto_auth::server::{Answers, Candidate, Exchange, ServerConfig, Step};
+use mtproto_auth::server::{Answers, Candidate, Exchange, ServerConfig, Step, Turn};
 use mtproto_auth::{EXCHANGE_LIFETIME, Fault, Query};
 use mtproto_crypto::SecureRandom;
 use mtproto_session::LinkId;
@@ -55,11 +56,35 @@ pub struct Computed {
 }
 
 impl Job {
-    /// Computes the step, on any thread.
+    /// Which arithmetic it takes: steps of one kind are cheaper together.
+    #[must_use]
+    pub fn kind(&self) -> Discriminant<Exchange> {
+        mem::discriminant(&self.exchange)
+    }
+
+    /// [`Job::run_all`] for one.
     #[must_use]
     pub fn run(self, random: &mut dyn SecureRandom) -> Computed {
-        let Self { name, exchange, query, config, server_time } = self;
-        Computed { name, result: exchange.handle(&query, &config, server_time, random) }
+        let computed = Self::run_all(vec![self], random).pop();
+        computed.unwrap_or_else(|| unreachable!("one job has one result"))
+    }
+
+    /// Computes steps together, on any thread; in order. As many as
+    /// [`mtproto_crypto::powers_at_once`] hardly take longer than one.
+    #[must_use]
+    pub fn run_all(jobs: Vec<Self>, random: &mut dyn SecureRandom) -> Vec<Computed> {
+        let (mut names, mut states, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+        for Self { name, exchange, query, config, server_time } in jobs {
+            names.push(name);
+            states.push(exchange);
+            asked.push((query, config, server_time));
+        }
+        let turns = states.into_iter().zip(&asked).map(|(state, (query, config, server_time))| {
+            Turn { state, query, config, server_time: *server_time }
+        });
+        let results = Exchange::handle_all(turns.collect(), random);
+        let computed = names.into_iter().zip(results);
+        computed.map(|(name, result)| Computed { name, result }).collect()
     }
 }
 
