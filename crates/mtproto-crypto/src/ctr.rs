@@ -1,20 +1,62 @@
 //! AES-256-CTR as one endless stream: the cipher of obfuscated transports.
 
-use cipher::{KeyIvInit, StreamCipher};
+use crate::cpu::{Block, Cpu};
+use crate::ige::BLOCK_LEN;
+use crate::wipe::Wiped;
 
 /// A keystream and the position in it. Encryption and decryption are the same operation.
-pub struct CtrStream(ctr::Ctr128BE<aes::Aes256>);
+///
+/// A connection keeps two of them however idle it is, so that one is small: round keys are made
+/// anew in each call, which takes no longer than a block or two.
+pub struct CtrStream {
+    key: Wiped<32>,
+    /// The number of the next whole block.
+    counter: u128,
+    /// The block before that one, of which the last `left` bytes are still to be used.
+    block: Wiped<BLOCK_LEN>,
+    left: u8,
+}
 
 impl CtrStream {
     /// The stream from its beginning; `iv` is the first counter, big-endian.
     pub fn new(key: &[u8; 32], iv: &[u8; 16]) -> Self {
-        Self(ctr::Ctr128BE::new(key.into(), iv.into()))
+        let (counter, block) = (u128::from_be_bytes(*iv), Wiped([0; BLOCK_LEN]));
+        Self { key: Wiped(*key), counter, block, left: 0 }
     }
 
     /// Applies the next `data.len()` bytes of the stream. How the data is cut into calls makes no
     /// difference.
     pub fn apply(&mut self, data: &mut [u8]) {
-        self.0.apply_keystream(data);
+        self.apply_with(Cpu::here(), data);
+    }
+
+    fn apply_with(&mut self, cpu: Cpu, data: &mut [u8]) {
+        let (head, data) = data.split_at_mut(data.len().min(self.left.into()));
+        self.use_up(head);
+        if data.is_empty() {
+            return;
+        }
+        let (blocks, tail) = data.as_chunks_mut();
+        let count = blocks.len();
+        let last: &mut [Block] = if tail.is_empty() {
+            &mut []
+        } else {
+            *self.block = [0; BLOCK_LEN];
+            self.left = BLOCK_LEN as u8;
+            core::slice::from_mut(&mut self.block)
+        };
+        let next = self.counter.wrapping_add((count + last.len()) as u128);
+        cpu.ctr(&self.key, core::mem::replace(&mut self.counter, next), [blocks, last]);
+        self.use_up(tail);
+    }
+
+    /// Applies what is left of the block before, of which there has to be enough.
+    fn use_up(&mut self, data: &mut [u8]) {
+        let (_, left) = self.block.split_at(BLOCK_LEN - usize::from(self.left));
+        for (byte, key) in data.iter_mut().zip(left) {
+            *byte ^= *key;
+        }
+        self.left -= data.len() as u8;
     }
 }
 

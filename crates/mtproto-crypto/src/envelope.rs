@@ -5,6 +5,7 @@
 //! before its `msg_key` has vouched for every byte of it, and every reason to refuse a packet is
 //! the same [`OpenError`].
 
+mod batch;
 mod unverified;
 pub mod v1;
 
@@ -12,11 +13,13 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::auth_key::AuthKey;
-use crate::cpu::{self, Lane};
+use crate::cpu::{Cpu, Lane};
 use crate::ige::BLOCK_LEN;
 pub use crate::kdf::Direction;
-use crate::kdf::{ack_token, message_aes, msg_key, msg_key_large};
+use crate::kdf::{ack_token, message_keys, msg_key, msg_key_prefix, msg_keys_large};
+use crate::part::join;
 use crate::random::SecureRandom;
+use batch::{BATCH_MAX, in_batches};
 use unverified::{Unverified, Verified};
 
 /// Bytes before the ciphertext: `auth_key_id` and `msg_key`.
@@ -100,26 +103,57 @@ impl<'a> SealJob<'a> {
         Self { key, direction, packet, ack_token: 0 }
     }
 
-    /// Writes the prefix and hands the rest to the cipher.
-    fn prepare(&mut self) -> Option<Lane<'_>> {
-        if !has_possible_len(self.packet) {
-            self.packet.fill(0);
-            return None;
+    /// Passes on what can be sealed, and wipes what cannot.
+    fn admit(&mut self) -> Option<&mut Self> {
+        if has_possible_len(self.packet) {
+            return Some(self);
         }
-        let (prefix, plaintext) = self.packet.split_first_chunk_mut::<PREFIX_LEN>()?;
-        let large = msg_key_large(self.key, self.direction, plaintext);
-        self.ack_token = ack_token(&large);
-        let msg_key = msg_key(&large);
-        prefix[..8].copy_from_slice(&self.key.id().to_le_bytes());
-        prefix[8..].copy_from_slice(msg_key);
-        Some(Lane::new(message_aes(self.key, self.direction, msg_key), plaintext))
+        self.packet.fill(0);
+        None
+    }
+
+    /// Header, body and padding.
+    fn text(&mut self) -> &mut [u8] {
+        self.packet.split_at_mut(PREFIX_LEN).1
+    }
+
+    /// Writes what the hash of the plaintext decides.
+    fn write_prefix(&mut self, large: &[u8; 32]) {
+        self.ack_token = ack_token(large);
+        if let Some(prefix) = self.packet.first_chunk_mut::<PREFIX_LEN>() {
+            *prefix = join(&[&self.key.id().to_le_bytes(), msg_key(large)]);
+        }
     }
 }
 
 /// Seals every packet in place.
 // req: S112
 pub fn seal(jobs: &mut [SealJob<'_>]) {
-    cpu::ige_encrypt(jobs.iter_mut().filter_map(SealJob::prepare));
+    let jobs = jobs.iter_mut().filter_map(SealJob::admit);
+    in_batches(
+        jobs,
+        |job| job.packet.len(),
+        |batch| match batch.len() {
+            1 => seal_batch::<1>(batch),
+            2..=4 => seal_batch::<4>(batch),
+            _ => seal_batch::<BATCH_MAX>(batch),
+        },
+    );
+}
+
+/// Seals up to `N` packets side by side.
+fn seal_batch<const N: usize>(batch: &mut [Option<&mut SealJob<'_>>]) {
+    let jobs = batch.iter_mut().flatten();
+    let large: [_; N] = msg_keys_large(jobs.map(|job| (job.key, job.direction, &*job.text())));
+    let jobs = batch.iter().flatten().zip(&large);
+    let keys: [_; N] =
+        message_keys(jobs.map(|(job, large)| (job.key, job.direction, msg_key(large))));
+    for (job, large) in batch.iter_mut().flatten().zip(&large) {
+        job.write_prefix(large);
+    }
+    let texts = batch.iter_mut().flatten().map(|job| job.text());
+    let lanes = texts.zip(keys).map(|(text, key)| Lane::new(key, text));
+    Cpu::here().ige_encrypt(lanes);
 }
 
 /// Whether a transport may have added bytes of its own after the last block.
@@ -182,32 +216,74 @@ impl<'a> OpenJob<'a> {
         Self { key, direction, packet, opened: Err(OpenError) }
     }
 
-    /// Hands the ciphertext to the cipher, unless the packet cannot be one of this key.
-    fn prepare(&mut self) -> Option<Lane<'_>> {
-        let unverified = Unverified::new(self.packet, self.key)?;
-        let aes = message_aes(self.key, self.direction, unverified.msg_key());
-        Some(Lane::new(aes, unverified.into_ciphertext()))
+    /// The packet, unless it cannot be one of this key.
+    fn unverified(&mut self) -> Option<Unverified<'_>> {
+        Unverified::new(self.packet, self.key, self.direction)
     }
 
-    /// Checks what the cipher gave. A packet that fails is wiped, so that nothing of it can be
-    /// used.
-    fn conclude(&mut self) {
-        let unverified = Unverified::new(self.packet, self.key).ok_or(OpenError);
-        let verified = unverified.and_then(|it| it.verify(self.key, self.direction));
-        self.opened = verified.and_then(Verified::parse);
-        if self.opened.is_err() {
-            self.packet.fill(0);
+    /// Passes on what may open, and refuses the rest.
+    fn admit(&mut self) -> Option<&mut Self> {
+        if self.unverified().is_some() {
+            return Some(self);
         }
+        self.refuse();
+        None
+    }
+
+    /// Checks what the cipher gave, by the hash of it.
+    fn conclude(&mut self, large: &[u8; 32]) {
+        let unverified = self.unverified().ok_or(OpenError);
+        let opened = unverified.and_then(|it| it.verify(large)).and_then(Verified::parse);
+        match opened {
+            Ok(opened) => self.opened = Ok(opened),
+            Err(OpenError) => self.refuse(),
+        }
+    }
+
+    /// Wipes the packet, so that nothing of it can be used.
+    fn refuse(&mut self) {
+        self.packet.fill(0);
+        self.opened = Err(OpenError);
     }
 }
 
 /// Opens every packet in place: decrypts it, checks its `msg_key`, and only then its fields.
 // req: S112
 pub fn open(jobs: &mut [OpenJob<'_>]) {
-    // Few enough that a packet is still in the cache when its hash is taken.
-    for group in jobs.chunks_mut(OPEN_GROUP_LEN) {
-        cpu::ige_decrypt(group.iter_mut().filter_map(OpenJob::prepare));
-        group.iter_mut().for_each(OpenJob::conclude);
+    let jobs = jobs.iter_mut().filter_map(OpenJob::admit);
+    in_batches(
+        jobs,
+        |job| job.packet.len(),
+        |batch| match batch {
+            [Some(job)] => open_one(job),
+            batch if batch.len() <= 4 => open_batch::<4>(batch),
+            batch => open_batch::<BATCH_MAX>(batch),
+        },
+    );
+}
+
+/// Opens one packet, whose hash is taken while it is decrypted.
+fn open_one(job: &mut OpenJob<'_>) {
+    let prefix = msg_key_prefix(job.key, job.direction);
+    let [key] = message_keys(job.unverified().map(Unverified::into_keyed).into_iter());
+    let Some(packet) = job.unverified() else { return };
+    let lane = Lane::new(key, packet.into_ciphertext());
+    let large = Cpu::here().ige_decrypt_and_hash(lane, prefix);
+    job.conclude(&large);
+}
+
+/// Opens up to `N` packets side by side.
+fn open_batch<const N: usize>(batch: &mut [Option<&mut OpenJob<'_>>]) {
+    let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
+    let keys: [_; N] = message_keys(packets.map(Unverified::into_keyed));
+    let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
+    let lanes = packets.zip(keys).map(|(it, key)| Lane::new(key, it.into_ciphertext()));
+    Cpu::here().ige_decrypt(lanes);
+
+    let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
+    let large: [_; N] = msg_keys_large(packets.map(Unverified::into_hashed));
+    for (job, large) in batch.iter_mut().flatten().zip(&large) {
+        job.conclude(large);
     }
 }
 
@@ -223,8 +299,6 @@ fn has_possible_len(packet: &[u8]) -> bool {
 
 /// The smallest packet: no body.
 const PACKET_LEN_MIN: usize = PREFIX_LEN + HEADER_LEN + BLOCK_LEN;
-
-const OPEN_GROUP_LEN: usize = 16;
 
 #[cfg(test)]
 mod tests;

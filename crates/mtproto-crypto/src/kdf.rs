@@ -4,7 +4,8 @@
 //! <https://core.telegram.org/mtproto/description_v1>.
 
 use crate::auth_key::AuthKey;
-use crate::hash::{sha1, sha256};
+use crate::cpu::{Cpu, Ends, HASH_BLOCK_LEN as BLOCK_LEN, Hash};
+use crate::hash::sha1;
 use crate::ige::IgeKey;
 use crate::part::{join, part};
 use crate::wipe::Wiped;
@@ -41,9 +42,26 @@ pub fn first_salt(new_nonce: &[u8; 32], server_nonce: &[u8; 16]) -> u64 {
     new_nonce ^ u64::from_le_bytes(*part::<0, 8, _>(server_nonce))
 }
 
-/// `msg_key_large`: what vouches for every byte of a plaintext, padding included.
-pub(crate) fn msg_key_large(key: &AuthKey, direction: Direction, plaintext: &[u8]) -> [u8; 32] {
-    sha256(&[part::<88, 32, _>(key.half(direction)), plaintext])
+/// A message to be hashed or keyed: its key, its author, and the text or the `msg_key` of it.
+pub(crate) type Keyed<'a, T> = (&'a AuthKey, Direction, &'a T);
+
+/// `msg_key_large` of up to `N` messages: what vouches for every byte of a plaintext, padding
+/// included. A plaintext has at least two blocks and nothing after the last whole one.
+pub(crate) fn msg_keys_large<'a, const N: usize>(
+    texts: impl Iterator<Item = Keyed<'a, [u8]>>,
+) -> [[u8; 32]; N] {
+    let mut ends = [const { Ends::new() }; N];
+    let mut hashes = [const { Hash::NONE }; N];
+    for ((hash, ends), (key, direction, text)) in hashes.iter_mut().zip(&mut ends).zip(texts) {
+        *hash = Hash::of(msg_key_prefix(key, direction), text, ends);
+    }
+    Cpu::here().sha256(&mut hashes);
+    hashes.map(|hash| hash.digest())
+}
+
+/// The part of a key that is hashed before a plaintext.
+pub(crate) fn msg_key_prefix(key: &AuthKey, direction: Direction) -> &[u8; 32] {
+    part::<88, 32, _>(key.half(direction))
 }
 
 /// The middle of `msg_key_large`, which travels with the message.
@@ -56,16 +74,31 @@ pub(crate) fn ack_token(large: &[u8; 32]) -> u32 {
     u32::from_le_bytes(*part::<0, 4, _>(large)) | 1 << 31
 }
 
-/// The cipher key of one message.
-pub(crate) fn message_aes(key: &AuthKey, direction: Direction, msg_key: &[u8; 16]) -> IgeKey {
-    let half = key.half(direction);
-    let a = Wiped(sha256(&[msg_key, part::<0, 36, _>(half)]));
-    let b = Wiped(sha256(&[part::<40, 36, _>(half), msg_key]));
-    IgeKey::new(
-        join(&[part::<0, 8, _>(&a), part::<8, 16, _>(&b), part::<24, 8, _>(&a)]),
-        join(&[part::<0, 8, _>(&b), part::<8, 16, _>(&a), part::<24, 8, _>(&b)]),
-    )
+/// The cipher keys of up to `N` messages with these `msg_key`s.
+pub(crate) fn message_keys<'a, const N: usize>(
+    messages: impl Iterator<Item = Keyed<'a, [u8; 16]>>,
+) -> [IgeKey; N] {
+    let mut blocks = [const { [const { Wiped([0; BLOCK_LEN]) }; 2] }; N];
+    let mut hashes = [const { [const { Hash::NONE }; 2] }; N];
+    let places = hashes.iter_mut().zip(&mut blocks);
+    for ((hashes, [a, b]), (key, direction, msg_key)) in places.zip(messages) {
+        let half = key.half(direction);
+        **a = join(&[msg_key, part::<0, 36, _>(half), &PADDING_OF_52]);
+        **b = join(&[part::<40, 36, _>(half), msg_key, &PADDING_OF_52]);
+        *hashes = [&**a, &**b].map(|block| Hash::of_blocks(core::slice::from_ref(block)));
+    }
+    Cpu::here().sha256(hashes.as_flattened_mut());
+    hashes.map(|[a, b]| {
+        let (a, b) = (Wiped(a.digest()), Wiped(b.digest()));
+        IgeKey::new(
+            join(&[part::<0, 8, _>(&a), part::<8, 16, _>(&b), part::<24, 8, _>(&a)]),
+            join(&[part::<0, 8, _>(&b), part::<8, 16, _>(&a), part::<24, 8, _>(&b)]),
+        )
+    })
 }
+
+/// What makes 52 hashed bytes a whole block: one bit, zeros, and their length in bits.
+const PADDING_OF_52: [u8; 12] = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0xa0];
 
 /// MTProto 1.0: the message key of a plaintext without its padding.
 pub(crate) fn msg_key_v1(plaintext: &[u8]) -> [u8; 16] {
@@ -108,8 +141,10 @@ mod tests {
         let key = AuthKey::new(vectors::counting());
         let msg_key = array(&primitives["msg_key"]);
         let (out, back) = (Direction::ClientToServer, Direction::ServerToClient);
-        check(&message_aes(&key, out, &msg_key), &primitives["kdf_v2_x0"]);
-        check(&message_aes(&key, back, &msg_key), &primitives["kdf_v2_x8"]);
+        let messages = [(&key, out, &msg_key), (&key, back, &msg_key)];
+        let [there, here] = message_keys(messages.into_iter());
+        check(&there, &primitives["kdf_v2_x0"]);
+        check(&here, &primitives["kdf_v2_x8"]);
         check(&message_aes_v1(&key, out, &msg_key), &primitives["kdf_v1_x0"]);
         check(&message_aes_v1(&key, back, &msg_key), &primitives["kdf_v1_x8"]);
         let v1 = &primitives["msg_key_v1"];

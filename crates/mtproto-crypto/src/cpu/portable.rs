@@ -1,10 +1,12 @@
-//! IGE over the `aes` crate, one message after the other: what every other path is measured
-//! against.
+//! The same work over the crates `aes`, `ctr` and `sha2`, one message after the other: what every
+//! other path is tested against. Those crates answer for the time they take.
 
-use aes::{Aes256Dec, Aes256Enc};
-use cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aes::{Aes256, Aes256Dec, Aes256Enc};
+use cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipher};
+use ctr::Ctr128BE;
+use sha2::block_api::compress256;
 
-use super::Lane;
+use super::{Block, Hash, Lane};
 use crate::ige::{BLOCK_LEN, IgeKey};
 use crate::part::part;
 
@@ -34,11 +36,27 @@ pub(super) fn decrypt(lane: Lane<'_>) {
     }
 }
 
+/// Takes one hash to its end.
+pub(super) fn sha256(hash: &mut Hash<'_>) {
+    while hash.ready() > 0 {
+        let blocks = hash.take(hash.ready());
+        compress256(&mut hash.state, blocks);
+    }
+}
+
+/// Adds the keystream from `counter` on to the pieces.
+pub(super) fn ctr(key: &[u8; 32], counter: u128, pieces: [&mut [Block]; 2]) {
+    let mut stream = Ctr128BE::<Aes256>::new(key.into(), (&counter.to_be_bytes()).into());
+    for piece in pieces {
+        stream.apply_keystream(piece.as_flattened_mut());
+    }
+}
+
 /// The ciphertext and the plaintext before the first block.
-fn halves(key: &IgeKey) -> ([u8; BLOCK_LEN], [u8; BLOCK_LEN]) {
+fn halves(key: &IgeKey) -> (Block, Block) {
     (*part::<0, BLOCK_LEN, _>(&key.iv), *part::<BLOCK_LEN, BLOCK_LEN, _>(&key.iv))
 }
 
-fn xor(one: &[u8; BLOCK_LEN], other: &[u8; BLOCK_LEN]) -> [u8; BLOCK_LEN] {
+fn xor(one: &Block, other: &Block) -> Block {
     (u128::from_ne_bytes(*one) ^ u128::from_ne_bytes(*other)).to_ne_bytes()
 }

@@ -5,28 +5,39 @@
 //! (the timing attack of "Four Attacks and a Proof for Telegram", 2022, section VI).
 
 use super::{HEADER_LEN, Header, OpenError, Opened, PADDING_MAX, PADDING_MIN, PREFIX_LEN};
-use super::{ack_token, has_possible_len, key_id, msg_key, msg_key_large};
+use super::{ack_token, has_possible_len, key_id, msg_key};
 use crate::auth_key::AuthKey;
 use crate::hash::equal;
-use crate::kdf::Direction;
+use crate::kdf::{Direction, Keyed};
 use crate::part::part;
 
 /// A packet of possible length, of which nothing is known to be true.
 pub(super) struct Unverified<'a> {
+    key: &'a AuthKey,
+    direction: Direction,
     prefix: &'a [u8; PREFIX_LEN],
     text: &'a mut [u8],
 }
 
 impl<'a> Unverified<'a> {
     /// Takes a packet of whole blocks under `key`; `None` if its length or its key id is another.
-    pub(super) fn new(packet: &'a mut [u8], key: &AuthKey) -> Option<Self> {
+    pub(super) fn new(
+        packet: &'a mut [u8],
+        key: &'a AuthKey,
+        direction: Direction,
+    ) -> Option<Self> {
         let possible = has_possible_len(packet) && key_id(packet) == Some(key.id());
         let (prefix, text) = packet.split_first_chunk_mut()?;
-        possible.then_some(Self { prefix, text })
+        possible.then_some(Self { key, direction, prefix, text })
     }
 
-    pub(super) fn msg_key(&self) -> &[u8; 16] {
+    fn msg_key(&self) -> &'a [u8; 16] {
         part::<8, 16, _>(self.prefix)
+    }
+
+    /// What the key of the cipher is made of.
+    pub(super) fn into_keyed(self) -> Keyed<'a, [u8; 16]> {
+        (self.key, self.direction, self.msg_key())
     }
 
     /// What the cipher works on.
@@ -34,17 +45,18 @@ impl<'a> Unverified<'a> {
         self.text
     }
 
-    /// Compares the message key with that of the whole decrypted text, in constant time.
-    pub(super) fn verify(
-        self,
-        key: &AuthKey,
-        direction: Direction,
-    ) -> Result<Verified<'a>, OpenError> {
-        let large = msg_key_large(key, direction, self.text);
-        if !equal(msg_key(&large), self.msg_key()) {
+    /// What is hashed, and not read, once it is decrypted.
+    pub(super) fn into_hashed(self) -> Keyed<'a, [u8]> {
+        (self.key, self.direction, self.text)
+    }
+
+    /// Compares the message key with `large`, the hash of the whole decrypted text, in constant
+    /// time.
+    pub(super) fn verify(self, large: &[u8; 32]) -> Result<Verified<'a>, OpenError> {
+        if !equal(msg_key(large), self.msg_key()) {
             return Err(OpenError);
         }
-        Ok(Verified { text: self.text, ack_token: ack_token(&large) })
+        Ok(Verified { text: self.text, ack_token: ack_token(large) })
     }
 }
 

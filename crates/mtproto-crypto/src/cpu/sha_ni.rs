@@ -1,0 +1,201 @@
+//! SHA-256 with the SHA instructions of x86-64: two hashes side by side.
+//!
+//! A round waits for the one before; the rounds of another message fill the gaps, and two messages
+//! fill them all. Neither branches nor addresses depend on what is hashed.
+
+#![allow(unsafe_code, reason = "loads, stores and the call into code that needs the instructions")]
+
+use core::arch::x86_64::{
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_loadu_si128, _mm_set_epi64x, _mm_setzero_si128,
+    _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
+    _mm_shuffle_epi32, _mm_storeu_si128, _mm_unpackhi_epi64, _mm_unpacklo_epi64,
+};
+
+use super::Hash;
+use super::sha256::{Block, ROUNDS};
+
+/// Proof that the processor has the instructions: only [`Token::detect`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Token(());
+
+impl Token {
+    /// Asks the processor; the standard library remembers the answer.
+    pub(super) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("sha")
+            && is_x86_feature_detected!("ssse3")
+            && is_x86_feature_detected!("sse4.1");
+        found.then_some(Self(()))
+    }
+}
+
+/// Takes every hash to its end.
+pub(super) fn sha256(_: Token, hashes: &mut [Hash<'_>]) {
+    // SAFETY: the token says that the processor has these instructions.
+    unsafe { run(hashes) }
+}
+
+/// Keeps two hashes going, each turn as far as the shorter of their pieces goes.
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn run(hashes: &mut [Hash<'_>]) {
+    let mut waiting = hashes.iter_mut();
+    let (mut one, mut two) = (None, None);
+    loop {
+        for place in [&mut one, &mut two] {
+            if place.as_ref().is_none_or(|hash: &&mut Hash<'_>| hash.ready() == 0) {
+                *place = waiting.find(|hash| hash.ready() > 0);
+            }
+        }
+        match (&mut one, &mut two) {
+            (Some(one), Some(two)) => {
+                let count = one.ready().min(two.ready());
+                compress([one, two], count);
+            }
+            (Some(last), None) | (None, Some(last)) => {
+                let count = last.ready();
+                compress([last], count);
+            }
+            (None, None) => return,
+        }
+    }
+}
+
+/// Takes `count` blocks of each, which has that many ready.
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+#[allow(clippy::indexing_slicing, reason = "there are as many blocks as were taken")]
+fn compress<const N: usize>(mut hashes: [&mut Hash<'_>; N], count: usize) {
+    let blocks = hashes.each_mut().map(|hash| hash.take(count));
+    let mut states = [State::load(&[0; 8]); N];
+    for (state, hash) in states.iter_mut().zip(&hashes) {
+        *state = State::load(&hash.state);
+    }
+    for i in 0..count {
+        let mut rounds = states;
+        let mut words = [[_mm_setzero_si128(); 4]; N];
+        for (words, blocks) in words.iter_mut().zip(&blocks) {
+            *words = big_endian(load_block(&blocks[i]));
+        }
+        for (quarter, keys) in ROUNDS.iter().enumerate() {
+            for (state, words) in rounds.iter_mut().zip(&mut words) {
+                state.quarter(words, keys, quarter == 3);
+            }
+        }
+        for (state, rounds) in states.iter_mut().zip(rounds) {
+            *state = state.plus(rounds);
+        }
+    }
+    for (hash, state) in hashes.iter_mut().zip(states) {
+        state.store(&mut hash.state);
+    }
+}
+
+/// The eight words in the order of the instructions: `abef` and `cdgh`.
+#[derive(Clone, Copy)]
+pub(super) struct State(__m128i, __m128i);
+
+impl State {
+    #[target_feature(enable = "sse2")]
+    pub(super) fn load(words: &[u32; 8]) -> Self {
+        let [low, high] = words.as_chunks().0 else { unreachable!("eight words are twice four") };
+        let (dcba, hgfe) = (reversed(load(low)), reversed(load(high)));
+        Self(_mm_unpackhi_epi64(hgfe, dcba), _mm_unpacklo_epi64(hgfe, dcba))
+    }
+
+    #[target_feature(enable = "sse2")]
+    pub(super) fn store(self, words: &mut [u32; 8]) {
+        let Self(abef, cdgh) = self;
+        let (low, high) = words.split_at_mut(4);
+        let dcba = _mm_unpackhi_epi64(cdgh, abef);
+        let hgfe = _mm_unpacklo_epi64(cdgh, abef);
+        for (half, value) in [(low, dcba), (high, hgfe)] {
+            if let Some(half) = half.first_chunk_mut() {
+                store(half, reversed(value));
+            }
+        }
+    }
+
+    /// The state after a block: that before it plus what its rounds made.
+    #[target_feature(enable = "sse2")]
+    pub(super) fn plus(self, rounds: Self) -> Self {
+        Self(_mm_add_epi32(self.0, rounds.0), _mm_add_epi32(self.1, rounds.1))
+    }
+
+    /// One more block, given as its bytes.
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    pub(super) fn compress(&mut self, block: [__m128i; 4]) {
+        let (mut rounds, mut words) = (*self, big_endian(block));
+        for (quarter, keys) in ROUNDS.iter().enumerate() {
+            rounds.quarter(&mut words, keys, quarter == 3);
+        }
+        *self = self.plus(rounds);
+    }
+
+    /// Sixteen rounds; all but the last sixteen also make the words of the next sixteen.
+    #[inline]
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    #[allow(clippy::indexing_slicing, reason = "four words and four keys, counted by constants")]
+    pub(super) fn quarter(&mut self, words: &mut [__m128i; 4], keys: &[[u32; 4]; 4], last: bool) {
+        let Self(abef, cdgh) = self;
+        for i in 0..4 {
+            let keyed = _mm_add_epi32(words[i], load(&keys[i]));
+            *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, keyed);
+            if !last {
+                let (next, third, fourth) =
+                    (words[(i + 1) & 3], words[(i + 2) & 3], words[(i + 3) & 3]);
+                let sum = _mm_sha256msg1_epu32(words[i], next);
+                let sum = _mm_add_epi32(sum, _mm_alignr_epi8(fourth, third, 4));
+                words[i] = _mm_sha256msg2_epu32(sum, fourth);
+            }
+            *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32(keyed, 0x0e));
+        }
+    }
+}
+
+/// The bytes of a block.
+#[inline]
+#[target_feature(enable = "ssse3")]
+pub(super) fn load_block(block: &Block) -> [__m128i; 4] {
+    let mut bytes = [_mm_setzero_si128(); 4];
+    for (slot, quarter) in bytes.iter_mut().zip(block.as_chunks().0) {
+        *slot = load_bytes(quarter);
+    }
+    bytes
+}
+
+/// The sixteen words that the bytes of a block stand for.
+#[inline]
+#[target_feature(enable = "ssse3")]
+pub(super) fn big_endian(mut block: [__m128i; 4]) -> [__m128i; 4] {
+    let order = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+    for bytes in &mut block {
+        *bytes = _mm_shuffle_epi8(*bytes, order);
+    }
+    block
+}
+
+/// The four words in the opposite order.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn reversed(words: __m128i) -> __m128i {
+    _mm_shuffle_epi32(words, 0x1b)
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn load(words: &[u32; 4]) -> __m128i {
+    // SAFETY: reads the 16 bytes of the array; no alignment is asked for.
+    unsafe { _mm_loadu_si128(words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn load_bytes(bytes: &[u8; 16]) -> __m128i {
+    // SAFETY: reads the 16 bytes of the array; no alignment is asked for.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn store(words: &mut [u32; 4], value: __m128i) {
+    // SAFETY: writes the 16 bytes of the array; no alignment is asked for.
+    unsafe { _mm_storeu_si128(words.as_mut_ptr().cast(), value) }
+}

@@ -1,0 +1,439 @@
+//! AES in 512-bit registers: IGE of up to sixteen messages side by side, four to a register, and
+//! the keystream of CTR.
+//!
+//! Sixty-four bytes of each message are loaded at once and transposed, so that a register holds one
+//! block of four messages. A message that has ended walks on the spot, over bytes that nobody
+//! reads, until the longest of the sixteen is done; so like lengths should come together.
+//!
+//! Both whitenings are folded as in `aes_ni`. Addresses and masks depend on lengths alone.
+
+#![allow(unsafe_code, reason = "loads, stores and the call into code that needs the instructions")]
+#![allow(clippy::indexing_slicing, reason = "sixteen lanes in four groups, counted by constants")]
+
+use core::arch::asm;
+use core::arch::x86_64::{
+    __m512i, _mm_set_epi64x, _mm512_add_epi64, _mm512_aesdec_epi128, _mm512_aesdeclast_epi128,
+    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4, _mm512_bslli_epi128,
+    _mm512_mask_storeu_epi64, _mm512_maskz_loadu_epi64, _mm512_set_epi64, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_slli_epi32,
+    _mm512_ternarylogic_epi64, _mm512_xor_si512,
+};
+use core::iter;
+
+use super::avx512::{load, transpose_quarters};
+use super::{Block, Lane, aes_ni};
+use crate::ige::BLOCK_LEN;
+use crate::wipe::Wiped;
+
+/// Proof that the processor has the instructions: only [`Token::detect`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Token(aes_ni::Token);
+
+impl Token {
+    /// Asks the processor; the standard library remembers the answer.
+    pub(super) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("vaes");
+        aes_ni::Token::detect().filter(|_| found).map(Self)
+    }
+
+    /// A processor that has these has those of [`aes_ni`] as well.
+    pub(super) fn aes_ni(self) -> aes_ni::Token {
+        self.0
+    }
+}
+
+/// Encrypts every lane.
+pub(super) fn encrypt<'a>(token: Token, mut lanes: impl Iterator<Item = Lane<'a>>) {
+    while let Some(one) = lanes.next() {
+        match lanes.next() {
+            None => aes_ni::encrypt(token.aes_ni(), iter::once(one)),
+            // SAFETY: the token says that the processor has these instructions.
+            Some(two) => unsafe { run::<true>([one, two].into_iter().chain(&mut lanes)) },
+        }
+    }
+}
+
+/// Decrypts every lane.
+pub(super) fn decrypt<'a>(token: Token, mut lanes: impl Iterator<Item = Lane<'a>>) {
+    while let Some(one) = lanes.next() {
+        match lanes.next() {
+            None => aes_ni::decrypt(token.aes_ni(), iter::once(one)),
+            // SAFETY: the token says that the processor has these instructions.
+            Some(two) => unsafe { run::<false>([one, two].into_iter().chain(&mut lanes)) },
+        }
+    }
+}
+
+/// Adds the keystream from `counter` on to the pieces.
+pub(super) fn ctr(_: Token, key: &[u8; 32], counter: u128, pieces: [&mut [Block]; 2]) {
+    // SAFETY: the token says that the processor has these instructions.
+    unsafe { run_ctr(key, counter, pieces) }
+}
+
+const LANES: usize = 16;
+/// Messages in a register, and blocks of one that are loaded at once.
+const FOUR: usize = 4;
+
+/// Takes up to sixteen lanes to their ends, each turn as far as the shortest goes.
+#[target_feature(enable = "avx512f,avx512bw,vaes")]
+fn run<'a, const ENCRYPT: bool>(lanes: impl Iterator<Item = Lane<'a>>) {
+    let mut streams = Streams::new::<ENCRYPT>(lanes);
+    loop {
+        let ready = streams.blocks.iter().map(|blocks| blocks.len());
+        let Some(count) = ready.filter(|ready| *ready > 0).min() else { return };
+        // Half as many registers take most of the time of all: each waits for its own chain.
+        if streams.blocks[LANES / 2..].iter().all(|blocks| blocks.is_empty()) {
+            streams.advance::<ENCRYPT, 2>(count);
+        } else {
+            streams.advance::<ENCRYPT, 4>(count);
+        }
+    }
+}
+
+/// Round keys of four messages in a register, in the order in which the direction takes them.
+type Schedule = [[__m512i; LANES / FOUR]; 15];
+
+/// Sixteen messages in work. A place that is free has no blocks.
+struct Streams<'a> {
+    keys: Schedule,
+    chain: Chain,
+    blocks: [&'a mut [Block]; LANES],
+}
+
+impl<'a> Streams<'a> {
+    /// Takes as many lanes as there is room for.
+    #[target_feature(enable = "avx512f,avx512bw,vaes")]
+    fn new<const ENCRYPT: bool>(lanes: impl Iterator<Item = Lane<'a>>) -> Self {
+        let (mut keys, mut ivs) = (Wiped([0; 32 * LANES]), Wiped([0; 32 * LANES]));
+        let mut blocks: [&mut [Block]; LANES] = Default::default();
+        let places = keys.as_chunks_mut().0.iter_mut().zip(ivs.as_chunks_mut().0);
+        for ((slot, (key, iv)), lane) in blocks.iter_mut().zip(places).zip(lanes) {
+            (*slot, *key, *iv) = (lane.blocks, *lane.key.key, *lane.key.iv);
+        }
+        let [cipher, plain] = halves(&ivs);
+        let keys = expand(&keys);
+        if ENCRYPT {
+            Self { keys, chain: Chain { fed: cipher, held: plain }, blocks }
+        } else {
+            Self { keys: inverse(keys), chain: Chain { fed: plain, held: cipher }, blocks }
+        }
+    }
+
+    /// Runs `count` blocks of the first `GROUPS` times four messages, of which every one that is
+    /// not at its end has that many.
+    // Inlined, it would move all the round keys about.
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,vaes")]
+    fn advance<const ENCRYPT: bool, const GROUPS: usize>(&mut self, count: usize) {
+        let mut spare = [[0; BLOCK_LEN]; FOUR];
+        let mut cursor = Cursor { at: [spare.as_mut_ptr(); LANES], step: [0; LANES] };
+        for lane in 0..LANES {
+            if let Some((taken, rest)) =
+                core::mem::take(&mut self.blocks[lane]).split_at_mut_checked(count)
+            {
+                cursor.at[lane] = taken.as_mut_ptr();
+                cursor.step[lane] = usize::MAX;
+                self.blocks[lane] = rest;
+            }
+        }
+        let (keys, mut chain) = (&self.keys, self.chain);
+        let whole = count - count % FOUR;
+        // SAFETY: no more than `count` blocks are asked for, and each place has as many or stays
+        // where four are.
+        unsafe {
+            for at in (0..whole).step_by(FOUR) {
+                chain.advance::<ENCRYPT, GROUPS, 4>(keys, &cursor, at);
+            }
+            match count % FOUR {
+                1 => chain.advance::<ENCRYPT, GROUPS, 1>(keys, &cursor, whole),
+                2 => chain.advance::<ENCRYPT, GROUPS, 2>(keys, &cursor, whole),
+                3 => chain.advance::<ENCRYPT, GROUPS, 3>(keys, &cursor, whole),
+                _ => {}
+            }
+        }
+        self.chain = chain;
+    }
+}
+
+impl Drop for Streams<'_> {
+    fn drop(&mut self) {
+        // SAFETY: all zeros are a value of these registers.
+        (self.keys, self.chain) = unsafe { core::mem::zeroed() };
+        // Without it the compiler may leave out a write that nobody reads.
+        zeroize::optimization_barrier(self);
+    }
+}
+
+/// What sixteen messages carry from block to block.
+#[derive(Clone, Copy)]
+struct Chain {
+    /// The output blocks before the next ones, which the chain adds to the input.
+    fed: [__m512i; LANES / FOUR],
+    /// The input blocks before the next ones, which the chain adds to the output.
+    held: [__m512i; LANES / FOUR],
+}
+
+impl Chain {
+    /// Runs `COUNT` blocks, at most four.
+    ///
+    /// # Safety
+    /// Every place of the cursor has `COUNT` blocks at `at`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,vaes")]
+    unsafe fn advance<const ENCRYPT: bool, const GROUPS: usize, const COUNT: usize>(
+        &mut self,
+        keys: &Schedule,
+        cursor: &Cursor,
+        at: usize,
+    ) {
+        let Self { fed, held } = self;
+        let mut input = [[_mm512_setzero_si512(); FOUR]; GROUPS];
+        let mut output = input;
+        let mut state = [_mm512_setzero_si512(); GROUPS];
+        for g in 0..GROUPS {
+            for (n, row) in input[g].iter_mut().enumerate() {
+                // SAFETY: as the caller says.
+                *row = unsafe { cursor.load::<COUNT>(FOUR * g + n, at) };
+            }
+            input[g] = transpose_quarters(input[g]);
+            state[g] = sum(fed[g], input[g][0], keys[0][g]);
+        }
+        for i in 0..COUNT {
+            for round in &keys[1..14] {
+                for g in 0..GROUPS {
+                    state[g] = if ENCRYPT {
+                        _mm512_aesenc_epi128(state[g], round[g])
+                    } else {
+                        _mm512_aesdec_epi128(state[g], round[g])
+                    };
+                    stay(&mut state[g]);
+                }
+            }
+            for g in 0..GROUPS {
+                let before = if i == 0 { held[g] } else { input[g][i - 1] };
+                // The next input's whitening, which the last of these blocks does without.
+                let white = if i + 1 < COUNT {
+                    _mm512_xor_si512(input[g][i + 1], keys[0][g])
+                } else {
+                    _mm512_setzero_si512()
+                };
+                let key = sum(before, keys[14][g], white);
+                state[g] = if ENCRYPT {
+                    _mm512_aesenclast_epi128(state[g], key)
+                } else {
+                    _mm512_aesdeclast_epi128(state[g], key)
+                };
+                output[g][i] = _mm512_xor_si512(state[g], white);
+            }
+        }
+        for g in 0..GROUPS {
+            (fed[g], held[g]) = (output[g][COUNT - 1], input[g][COUNT - 1]);
+            for (n, row) in transpose_quarters(output[g]).into_iter().enumerate() {
+                // SAFETY: as the caller says.
+                unsafe { cursor.store::<COUNT>(FOUR * g + n, at, row) }
+            }
+        }
+    }
+}
+
+/// Where the blocks of each message are.
+struct Cursor {
+    at: [*mut Block; LANES],
+    /// All ones for a message in work, zero for one that stays where it is.
+    step: [usize; LANES],
+}
+
+impl Cursor {
+    /// # Safety
+    /// The lane has `COUNT` blocks at `at`.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load<const COUNT: usize>(&self, lane: usize, at: usize) -> __m512i {
+        let from = self.at[lane].wrapping_add(at & self.step[lane]).cast();
+        // SAFETY: the mask leaves as many blocks as the caller promises; no alignment is asked for.
+        unsafe { _mm512_maskz_loadu_epi64(mask(COUNT), from) }
+    }
+
+    /// # Safety
+    /// The lane has `COUNT` blocks at `at`.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn store<const COUNT: usize>(&self, lane: usize, at: usize, value: __m512i) {
+        let to = self.at[lane].wrapping_add(at & self.step[lane]).cast();
+        // SAFETY: the mask leaves as many blocks as the caller promises; no alignment is asked for.
+        unsafe { _mm512_mask_storeu_epi64(to, mask(COUNT), value) }
+    }
+}
+
+/// The halves of so many blocks in a register.
+const fn mask(blocks: usize) -> u8 {
+    if blocks < FOUR { (1 << (2 * blocks)) - 1 } else { u8::MAX }
+}
+
+/// Keeps an instruction where it is written. Left alone, the compiler takes one message through all
+/// its rounds before the next, and the processor does not look that far ahead.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn stay(value: &mut __m512i) {
+    // SAFETY: there is no instruction in it.
+    unsafe { asm!("/* {} */", inout(zmm_reg) * value, options(nomem, nostack, preserves_flags)) }
+}
+
+/// Expands sixteen keys, in the way of `aes_ni`.
+#[target_feature(enable = "avx512f,avx512bw,vaes")]
+fn expand(keys: &[u8; 32 * LANES]) -> Schedule {
+    let rotated = _mm512_set1_epi32(0x0c0f_0e0d); // the last word, rotated, in every column
+    let same = _mm512_set1_epi32(0x0f0e_0d0c); // the last word in every column
+    let zero = _mm512_setzero_si512();
+    let mut rcon = _mm512_set1_epi32(1);
+    let mut schedule = [[zero; LANES / FOUR]; 15];
+    let [mut one, mut two] = halves(keys);
+    for (i, slot) in schedule.iter_mut().enumerate() {
+        *slot = one;
+        let (order, constant) = if i % 2 == 0 { (rotated, rcon) } else { (same, zero) };
+        let mut next = one;
+        for (next, two) in next.iter_mut().zip(two) {
+            let turned = _mm512_aesenclast_epi128(_mm512_shuffle_epi8(two, order), constant);
+            *next = _mm512_xor_si512(prefix_sums(*next), turned);
+        }
+        (one, two) = (two, next);
+        if i % 2 == 0 {
+            rcon = _mm512_slli_epi32(rcon, 1);
+        }
+    }
+    schedule
+}
+
+/// The schedule of the decrypting instructions.
+#[target_feature(enable = "avx512f,vaes")]
+fn inverse(mut keys: Schedule) -> Schedule {
+    let zero = _mm512_setzero_si512();
+    keys.reverse();
+    let [_, middle @ .., _] = &mut keys;
+    for key in middle.as_flattened_mut() {
+        // There is no `aesimc` of this width: a round with its substitution undone does the same.
+        *key = _mm512_aesdec_epi128(_mm512_aesenclast_epi128(*key, zero), zero);
+    }
+    keys
+}
+
+/// Every word plus all words before it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn prefix_sums(words: __m512i) -> __m512i {
+    let sums = _mm512_xor_si512(words, _mm512_bslli_epi128(words, 4));
+    _mm512_xor_si512(sums, _mm512_bslli_epi128(sums, 8))
+}
+
+/// The first and the second 16 bytes of sixteen times 32, four to a register.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn halves(pairs: &[u8; 32 * LANES]) -> [[__m512i; LANES / FOUR]; 2] {
+    let mut halves = [[_mm512_setzero_si512(); LANES / FOUR]; 2];
+    let registers = pairs.as_chunks::<64>().0.as_chunks::<2>().0;
+    for (g, [low, high]) in registers.iter().enumerate() {
+        let (low, high) = (load(low), load(high));
+        halves[0][g] = _mm512_shuffle_i64x2(low, high, 0x88);
+        halves[1][g] = _mm512_shuffle_i64x2(low, high, 0xdd);
+    }
+    halves
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sum(one: __m512i, two: __m512i, three: __m512i) -> __m512i {
+    _mm512_ternarylogic_epi64(one, two, three, 0x96)
+}
+
+/// Registers of a keystream side by side.
+const CTR_REGISTERS: usize = 8;
+
+#[target_feature(enable = "avx512f,avx512bw,vaes")]
+fn run_ctr(key: &[u8; 32], mut counter: u128, pieces: [&mut [Block]; 2]) {
+    let mut keys = [_mm512_setzero_si512(); 15];
+    for (wide, key) in keys.iter_mut().zip(aes_ni::expand(key)) {
+        *wide = _mm512_broadcast_i32x4(key);
+    }
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            // Registers count in 64 bits, so that a run ends where these overflow.
+            let left = usize::try_from((counter as u64).wrapping_neg()).unwrap_or(usize::MAX);
+            let count = if left == 0 { piece.len() } else { left.min(piece.len()) };
+            let (run, rest) = piece.split_at_mut(count);
+            add_keystream(&keys, counter, run);
+            counter = counter.wrapping_add(count as u128);
+            piece = rest;
+        }
+    }
+    keys = [_mm512_setzero_si512(); 15];
+    zeroize::optimization_barrier(&keys);
+}
+
+/// The same for blocks over which the lower half of the counter does not overflow.
+#[target_feature(enable = "avx512f,avx512bw,vaes")]
+fn add_keystream(keys: &[__m512i; 15], counter: u128, blocks: &mut [Block]) {
+    let start = _mm_set_epi64x((counter >> 64) as i64, counter as i64);
+    let start = _mm512_broadcast_i32x4(start);
+    let mut counters = _mm512_add_epi64(start, _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0));
+    let (many, few) = blocks.as_chunks_mut::<{ FOUR * CTR_REGISTERS }>();
+    for blocks in many {
+        let mut states = [counters; CTR_REGISTERS];
+        for state in &mut states {
+            *state = counters;
+            counters = next_counters(counters);
+        }
+        let (fours, _) = blocks.as_chunks_mut::<FOUR>();
+        for (state, four) in keystream(keys, states).into_iter().zip(fours) {
+            // SAFETY: there are four blocks; no alignment is asked for.
+            unsafe { xor_into(four.as_mut_ptr(), mask(FOUR), state) }
+        }
+    }
+    for blocks in few.chunks_mut(FOUR) {
+        let [stream] = keystream(keys, [counters]);
+        counters = next_counters(counters);
+        // SAFETY: the mask leaves as many blocks as there are; no alignment is asked for.
+        unsafe { xor_into(blocks.as_mut_ptr(), mask(blocks.len()), stream) }
+    }
+}
+
+/// The keystream of four counters to a register.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,vaes")]
+fn keystream<const N: usize>(keys: &[__m512i; 15], counters: [__m512i; N]) -> [__m512i; N] {
+    let order = _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f);
+    let order = _mm512_broadcast_i32x4(order);
+    let [first, middle @ .., last] = keys;
+    let mut states = counters;
+    for state in &mut states {
+        *state = _mm512_xor_si512(_mm512_shuffle_epi8(*state, order), *first);
+    }
+    for key in middle {
+        for state in &mut states {
+            *state = _mm512_aesenc_epi128(*state, *key);
+        }
+    }
+    for state in &mut states {
+        *state = _mm512_aesenclast_epi128(*state, *last);
+    }
+    states
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn next_counters(counters: __m512i) -> __m512i {
+    _mm512_add_epi64(counters, _mm512_set_epi64(0, 4, 0, 4, 0, 4, 0, 4))
+}
+
+/// # Safety
+/// There are the blocks that the mask leaves.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn xor_into(blocks: *mut Block, mask: u8, value: __m512i) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let before = _mm512_maskz_loadu_epi64(mask, blocks.cast());
+        _mm512_mask_storeu_epi64(blocks.cast(), mask, _mm512_xor_si512(before, value));
+    }
+}
