@@ -1,12 +1,16 @@
 //! Ciphers, the envelope and pq, against grammers-crypto.
 
+mod limits;
+
 use std::array::from_fn;
 use std::hint::black_box;
 
 use grammers_crypto::{DequeBuffer, ObfuscatedCipher};
+use limits::{Work, limit};
 use mtproto_benches::{Bench, Case, named, noise};
 use mtproto_crypto::envelope::{
-    Filler, HEADER_LEN, Header, OpenJob, PREFIX_LEN, Padding, SealJob, lay_out, open, seal,
+    Filler, HEADER_LEN, Header, OpenJob, PADDING_MIN, PREFIX_LEN, Padding, SealJob, lay_out, open,
+    seal,
 };
 use mtproto_crypto::{AuthKey, CtrStream, Direction, IgeKey, OsRandom, SeededRandom, pq};
 
@@ -20,14 +24,23 @@ fn main() {
     for len in [1 << 10, 16 << 10, 512 << 10] {
         ige(&mut bench, len);
     }
-    for len in [64, 1 << 10, 16 << 10] {
-        sealing(&mut bench, len);
+    for len in [1 << 10, 16 << 10] {
+        ige_of_16(&mut bench, len);
     }
-    for len in [64, 1 << 10, 16 << 10] {
+    for len in [64, 1 << 10, 16 << 10, 512 << 10] {
+        sealing(&mut bench, len);
+        sealing_of_16(&mut bench, len);
+    }
+    for len in [64, 1 << 10, 16 << 10, 512 << 10] {
         opening(&mut bench, len);
     }
     obfuscation(&mut bench, 16 << 10);
     factorization(&mut bench);
+}
+
+/// What the cipher works on in each packet of a batch.
+fn texts(packets: &mut [u8]) -> impl Iterator<Item = &mut [u8]> {
+    in_batch(packets).map(|packet| packet.split_at_mut(PREFIX_LEN).1)
 }
 
 /// One message, its key set up each time.
@@ -47,12 +60,37 @@ fn ige(bench: &mut Bench, len: usize) {
         Case::ours("ours", || IgeKey::new(black_box(key), iv).encrypt(&mut ours)),
         Case::peer(PEER, || grammers_crypto::aes::ige_encrypt(&mut theirs, black_box(&key), &iv)),
     ];
+    let encrypt = encrypt.into_iter().chain(limit(Work::Ige, len));
     bench.compare(&named("IGE encrypt", len), len, encrypt);
     let decrypt = [
         Case::ours("ours", || IgeKey::new(black_box(key), iv).decrypt(&mut ours)),
         Case::peer(PEER, || grammers_crypto::aes::ige_decrypt(&mut theirs, black_box(&key), &iv)),
     ];
+    let decrypt = decrypt.into_iter().chain(limit(Work::Ige, len));
     bench.compare(&named("IGE decrypt", len), len, decrypt);
+}
+
+/// Sixteen messages under a key each, against one after the other. As in packets, they do not
+/// start at distances that a cache has no room for.
+fn ige_of_16(bench: &mut Bench, len: usize) {
+    let keys: [IgeKey; BATCH] = from_fn(|i| IgeKey::new([i as u8; 32], [!i as u8; 32]));
+    let mut packets = noise(BATCH * (PREFIX_LEN + len), 6);
+    let mut one_by_one = packets.clone();
+
+    IgeKey::encrypt_each(keys.iter().cloned().zip(texts(&mut packets)));
+    keys.iter().zip(texts(&mut one_by_one)).for_each(|(key, text)| key.encrypt(text));
+    assert_eq!(packets, one_by_one);
+
+    let cases = [
+        Case::ours("ours, 16 at once", || {
+            IgeKey::encrypt_each(keys.iter().cloned().zip(texts(&mut packets)));
+        }),
+        Case::peer("ours, one by one", || {
+            keys.iter().zip(texts(&mut one_by_one)).for_each(|(key, text)| key.encrypt(text));
+        }),
+    ];
+    let cases = cases.map(|case| case.of(BATCH as u32)).into_iter();
+    bench.compare(&named("IGE of 16", len), len, cases.chain(limit(Work::IgeOf16, len)));
 }
 
 /// From a body to a packet: header, padding, hash and cipher, into a buffer that is used again.
@@ -60,20 +98,16 @@ fn ige(bench: &mut Bench, len: usize) {
 fn sealing(bench: &mut Bench, len: usize) {
     let Keys { ours: key, theirs: peer_key } = &Keys::new();
     let body = noise(len, 2);
-    let text = text(&body);
-
-    let (mut packet, mut packets) = (Vec::new(), Vec::new());
-    let (mut random, mut batch_random) = (OsRandom::new(), OsRandom::new());
-    let mut buffer = DequeBuffer::with_capacity(text.len() + 32, PREFIX_LEN);
+    let mut sealer = PeerSealer::new(&body);
+    let (mut packet, mut random) = (Vec::new(), OsRandom::new());
 
     // Padding is random, so what the peer sealed is opened in place and sealed again.
-    buffer.extend(&text);
-    grammers_crypto::encrypt_data_v2(&mut buffer, peer_key);
-    let mut again = buffer[..].to_vec();
+    let sealed = sealer.seal(peer_key);
+    let mut again = sealed.to_vec();
     open(&mut [OpenJob::new(key, Direction::ClientToServer, Filler::Never, &mut again)]);
-    assert!(again[PREFIX_LEN..].starts_with(&text));
+    assert!(again[PREFIX_LEN..].starts_with(&text(&body)));
     seal(&mut [SealJob::new(key, Direction::ClientToServer, &mut again)]);
-    assert_eq!(again, buffer[..]);
+    assert_eq!(again, sealed);
 
     let cases = [
         Case::ours("ours", || {
@@ -81,10 +115,26 @@ fn sealing(bench: &mut Bench, len: usize) {
             lay_out(&mut packet, &HEADER, &body, Padding::Least, &mut random);
             seal(&mut [SealJob::new(key, Direction::ClientToServer, &mut packet)]);
         }),
+        Case::peer(PEER, || {
+            sealer.seal(peer_key);
+        }),
+    ];
+    let cases = cases.into_iter().chain(limit(Work::Seal, text_len(len)));
+    bench.compare(&named("seal", len), len, cases);
+}
+
+/// Sixteen packets at once, as a server seals what it answers to many; the peer knows no such way.
+fn sealing_of_16(bench: &mut Bench, len: usize) {
+    let Keys { ours: key, theirs: peer_key } = &Keys::new();
+    let body = noise(len, 2);
+    let mut sealer = PeerSealer::new(&body);
+    let (mut packets, mut random) = (Vec::new(), OsRandom::new());
+
+    let cases = [
         Case::ours("ours, 16 at once", || {
             packets.clear();
             for _ in 0..BATCH {
-                lay_out(&mut packets, &HEADER, &body, Padding::Least, &mut batch_random);
+                lay_out(&mut packets, &HEADER, &body, Padding::Least, &mut random);
             }
             let mut each = in_batch(&mut packets);
             let next = |_| SealJob::new(key, Direction::ClientToServer, each.next().unwrap());
@@ -92,12 +142,32 @@ fn sealing(bench: &mut Bench, len: usize) {
         })
         .of(BATCH as u32),
         Case::peer(PEER, || {
-            buffer.clear();
-            buffer.extend(&text);
-            grammers_crypto::encrypt_data_v2(&mut buffer, peer_key);
+            sealer.seal(peer_key);
         }),
     ];
-    bench.compare(&named("seal", len), len, cases);
+    let cases = cases.into_iter().chain(limit(Work::SealOf16, text_len(len)));
+    bench.compare(&named("seal of 16", len), len, cases);
+}
+
+/// The peer's way, with a buffer that is used again.
+struct PeerSealer {
+    text: Vec<u8>,
+    buffer: DequeBuffer<u8>,
+}
+
+impl PeerSealer {
+    fn new(body: &[u8]) -> Self {
+        let text = text(body);
+        let buffer = DequeBuffer::with_capacity(text.len() + 32, PREFIX_LEN);
+        Self { text, buffer }
+    }
+
+    fn seal(&mut self, key: &grammers_crypto::AuthKey) -> &[u8] {
+        self.buffer.clear();
+        self.buffer.extend(&self.text);
+        grammers_crypto::encrypt_data_v2(&mut self.buffer, key);
+        &self.buffer[..]
+    }
 }
 
 /// From a packet to a body whose `msg_key` is right, in a buffer that the packet is copied into
@@ -141,6 +211,7 @@ fn opening(bench: &mut Bench, len: usize) {
             assert!(grammers_crypto::decrypt_data_v2(&mut theirs, peer_key).is_ok());
         }),
     ];
+    let cases = cases.into_iter().chain(limit(Work::Open, text_len(len)));
     bench.compare(&named("open", len), len, cases);
 }
 
@@ -159,6 +230,7 @@ fn obfuscation(bench: &mut Bench, len: usize) {
         Case::ours("ours", || ours.apply(&mut data)),
         Case::peer(PEER, || theirs.encrypt(&mut peer_data)),
     ];
+    let cases = cases.into_iter().chain(limit(Work::Ctr, len));
     bench.compare(&named("obfuscation", len), len, cases);
 }
 
@@ -187,6 +259,11 @@ fn text(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     lay_out(&mut out, &HEADER, body, Padding::Least, &mut SeededRandom::new(0));
     out[PREFIX_LEN..][..HEADER_LEN + body.len()].to_vec()
+}
+
+/// Length of a plaintext with a body of `len` bytes and the least padding.
+fn text_len(len: usize) -> usize {
+    (HEADER_LEN + len + PADDING_MIN).next_multiple_of(16)
 }
 
 /// One key as both sides hold it.

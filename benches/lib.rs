@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use options::Options;
 pub use options::{SAMPLE_TIME_DEFAULT, SAMPLES_DEFAULT};
-use report::{Figures, Report};
+use report::{Figures, Ratios, Report};
 
 /// The benchmarks of one layer.
 #[derive(Debug)]
@@ -41,40 +41,59 @@ impl Bench {
 
     /// Does one work in every way given, and prints how they compare. `bytes` is how many one
     /// operation gets through, if that says anything.
-    pub fn compare<const N: usize>(
+    pub fn compare<'a>(
         &mut self,
         work: &str,
         bytes: impl Into<Option<usize>>,
-        mut cases: [Case<'_>; N],
+        cases: impl IntoIterator<Item = Case<'a>>,
     ) {
         if !self.options.wants(work) {
             return;
         }
+        let mut cases: Vec<_> = cases.into_iter().collect();
         if !self.options.measure {
             cases.iter_mut().for_each(|case| (case.run)(1));
             return;
         }
-        let calls = cases.each_mut().map(|case| case.calls_within(self.options.sample_time));
-        let mut samples = [(); N].map(|()| Vec::with_capacity(self.options.samples));
+        let sample_time = self.options.sample_time;
+        let mut sampled: Vec<_> = cases
+            .iter_mut()
+            .map(|case| (case.calls_within(sample_time), Vec::with_capacity(self.options.samples)))
+            .collect();
         for _ in 0..self.options.samples {
-            for ((case, calls), samples) in cases.iter_mut().zip(calls).zip(&mut samples) {
-                samples.push(case.sample(calls));
+            for (case, (calls, samples)) in cases.iter_mut().zip(&mut sampled) {
+                samples.push(case.sample(*calls));
             }
         }
-        let figures = samples.map(Figures::of);
-        let peer = cases.iter().zip(&figures).find(|(case, _)| case.is_peer);
-        let peer_median = peer.map(|(_, figures)| figures.median);
+        let figures: Vec<_> =
+            sampled.into_iter().map(|(_, samples)| Figures::of(samples)).collect();
+        let median_of = |side: Side| {
+            let case = cases.iter().zip(&figures).find(|(case, _)| case.side == side);
+            case.map(|(_, figures)| figures.median)
+        };
         let bytes = bytes.into();
         for (case, figures) in cases.iter().zip(&figures) {
-            self.report.row(work, bytes, case.by, figures, peer_median);
+            let ratios = Ratios {
+                peer: median_of(Side::Peer).map(|peer| peer / figures.median),
+                limit: median_of(Side::Limit).map(|limit| limit / figures.median),
+            };
+            self.report.row(work, bytes, case.by, figures, &ratios);
         }
     }
+}
+
+/// Who does a work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Side {
+    Limit,
+    Ours,
+    Peer,
 }
 
 /// One way to do a work.
 pub struct Case<'a> {
     by: &'static str,
-    is_peer: bool,
+    side: Side,
     /// How many operations one call does.
     operations: u32,
     /// Does that many calls.
@@ -90,12 +109,17 @@ impl<'a> Case<'a> {
                 black_box(work());
             }
         });
-        Self { by, is_peer: false, operations: 1, run }
+        Self { by, side: Side::Ours, operations: 1, run }
     }
 
     /// The way of whoever is called `by`, to which the others are compared.
     pub fn peer<T>(by: &'static str, work: impl FnMut() -> T + 'a) -> Self {
-        Self { is_peer: true, ..Self::ours(by, work) }
+        Self { side: Side::Peer, ..Self::ours(by, work) }
+    }
+
+    /// The least that the processor needs for the work, of which the others reach a part.
+    pub fn limit<T>(by: &'static str, work: impl FnMut() -> T + 'a) -> Self {
+        Self { side: Side::Limit, ..Self::ours(by, work) }
     }
 
     /// The same, when a call does so many operations.

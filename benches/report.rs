@@ -20,6 +20,15 @@ impl Figures {
     }
 }
 
+/// How a case compares with the others of its work.
+#[derive(Debug, Default)]
+pub(crate) struct Ratios {
+    /// How many times as fast as the peer.
+    pub(crate) peer: Option<f64>,
+    /// Which part of what is possible.
+    pub(crate) limit: Option<f64>,
+}
+
 /// The rows of one layer, printed as they come.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -34,18 +43,17 @@ impl Report {
         Self { layer, json, last_work: None }
     }
 
-    /// Prints one case of `work`, and how many times as fast as the peer it is.
+    /// Prints one case of `work`.
     pub(crate) fn row(
         &mut self,
         work: &str,
         bytes: Option<usize>,
         by: &str,
         figures: &Figures,
-        peer_median: Option<f64>,
+        ratios: &Ratios,
     ) {
-        let ratio = peer_median.map(|peer| peer / figures.median);
         if self.json {
-            println!("{}", object(self.layer, work, bytes, by, figures, ratio));
+            println!("{}", object(self.layer, work, bytes, by, figures, ratios));
             return;
         }
         if self.last_work.is_none() {
@@ -53,7 +61,7 @@ impl Report {
         }
         // A work is named in its first row only.
         let name = if self.last_work.as_deref() == Some(work) { "" } else { work };
-        println!("{name:<34} {}", columns(bytes, by, figures, ratio));
+        println!("{name:<34} {}", columns(bytes, by, figures, ratios));
         self.last_work = Some(work.to_owned());
     }
 }
@@ -64,7 +72,7 @@ fn object(
     bytes: Option<usize>,
     by: &str,
     figures: &Figures,
-    ratio: Option<f64>,
+    ratios: &Ratios,
 ) -> serde_json::Value {
     json!({
         "layer": layer,
@@ -74,18 +82,21 @@ fn object(
         "median_ns": figures.median,
         "least_ns": figures.least,
         "spread": figures.spread,
-        "times_peer": ratio,
+        "times_peer": ratios.peer,
+        "of_limit": ratios.limit,
     })
 }
 
-const HEADINGS: &str = "by                     median ns     least ns  spread     GB/s  x peer";
+const HEADINGS: &str =
+    "by                     median ns     least ns  spread     GB/s  x peer  of limit";
 
-fn columns(bytes: Option<usize>, by: &str, figures: &Figures, ratio: Option<f64>) -> String {
+fn columns(bytes: Option<usize>, by: &str, figures: &Figures, ratios: &Ratios) -> String {
     let Figures { median, least, spread } = figures;
     let spread = spread * 100.0;
     let rate = or_dash(bytes.map(|bytes| format!("{:.3}", bytes as f64 / median)));
-    let ratio = or_dash(ratio.map(|ratio| format!("{ratio:.2}")));
-    format!("{by:<20} {median:>11.1} {least:>12.1} {spread:>6.0}% {rate:>8} {ratio:>7}")
+    let peer = or_dash(ratios.peer.map(|ratio| format!("{ratio:.2}")));
+    let limit = or_dash(ratios.limit.map(|ratio| format!("{ratio:.2}")));
+    format!("{by:<20} {median:>11.1} {least:>12.1} {spread:>6.0}% {rate:>8} {peer:>7} {limit:>9}")
 }
 
 fn or_dash(figure: Option<String>) -> String {
@@ -106,19 +117,22 @@ mod tests {
     #[test]
     fn columns_stand_under_their_headings() {
         let figures = Figures { median: 1234.56, least: 1200.0, spread: 0.034 };
-        let row = columns(Some(1024), "ours", &figures, Some(1.5));
+        let ratios = Ratios { peer: Some(1.5), limit: Some(0.97) };
+        let row = columns(Some(1024), "ours", &figures, &ratios);
         assert_eq!(row.len(), HEADINGS.len());
-        assert!(row.ends_with("1234.6       1200.0      3%    0.829    1.50"), "{row}");
-        assert!(columns(None, "ours", &figures, None).ends_with("3%        -       -"));
+        assert!(row.ends_with("1234.6       1200.0      3%    0.829    1.50      0.97"), "{row}");
+        let row = columns(None, "ours", &figures, &Ratios::default());
+        assert!(row.ends_with("3%        -       -         -"));
     }
 
     #[test]
     fn json_has_the_same_figures() {
         let figures = Figures { median: 2.0, least: 1.0, spread: 0.5 };
         assert_eq!(
-            object("tl", "msgs_ack in", Some(812), "ours", &figures, None).to_string(),
+            object("tl", "msgs_ack in", Some(812), "ours", &figures, &Ratios::default())
+                .to_string(),
             r#"{"by":"ours","bytes":812,"layer":"tl","least_ns":1.0,"median_ns":2.0,"#.to_owned()
-                + r#""spread":0.5,"times_peer":null,"work":"msgs_ack in"}"#
+                + r#""of_limit":null,"spread":0.5,"times_peer":null,"work":"msgs_ack in"}"#
         );
     }
 }

@@ -1,0 +1,189 @@
+//! The limits in the instructions of x86-64.
+
+#![allow(unsafe_code, reason = "the calls into code that needs the instructions")]
+
+use core::arch::x86_64::{
+    __m128i, __m512i, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_set1_epi32,
+    _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_xor_si128, _mm512_add_epi32, _mm512_aesenc_epi128,
+    _mm512_ror_epi32, _mm512_set1_epi32, _mm512_srli_epi32, _mm512_ternarylogic_epi32,
+};
+use std::hint::black_box;
+
+/// The limits of a processor that has all that we use.
+#[derive(Clone, Copy)]
+pub(super) struct Limits(());
+
+impl Limits {
+    /// `None` if there is an instruction that this processor lacks.
+    pub(super) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("sha")
+            && is_x86_feature_detected!("vaes")
+            && is_x86_feature_detected!("avx512f");
+        found.then_some(Self(()))
+    }
+
+    /// IGE of one message: 14 rounds a block, each after the one before.
+    pub(super) fn ige(self, len: usize) {
+        // SAFETY: `detect` found the instructions.
+        unsafe { aes_chain(len / 16) }
+    }
+
+    /// IGE of sixteen messages: the same in four registers.
+    pub(super) fn ige_of_16(self, len: usize) {
+        // SAFETY: `detect` found the instructions.
+        unsafe { aes_registers::<4>(len / 16) }
+    }
+
+    /// A keystream: 14 rounds for 64 bytes, in as many registers as hide what they take.
+    pub(super) fn ctr(self, len: usize) {
+        // SAFETY: `detect` found the instructions.
+        unsafe { aes_registers::<8>(len / (8 * 64)) }
+    }
+
+    /// A hash: 64 rounds for 64 bytes, two an instruction, each after the one before.
+    pub(super) fn sha256(self, len: usize) {
+        // SAFETY: `detect` found the instructions.
+        unsafe { sha_chain(padded(len)) }
+    }
+
+    /// Sixteen hashes in 512-bit registers.
+    pub(super) fn sha256_of_16(self, len: usize) {
+        // SAFETY: `detect` found the instructions.
+        unsafe { sha_registers(padded(len)) }
+    }
+
+    /// Sealing `len` bytes of plaintext: hash, key, cipher, each after the one before.
+    pub(super) fn seal(self, len: usize) {
+        self.sha256(KEY_PART_LEN + len);
+        self.key();
+        self.ige(len);
+    }
+
+    /// Sealing sixteen messages at once.
+    pub(super) fn seal_of_16(self, len: usize) {
+        self.sha256_of_16(KEY_PART_LEN + len);
+        self.sha256_of_16(KDF_LEN);
+        self.sha256_of_16(KDF_LEN);
+        self.ige_of_16(len);
+    }
+
+    /// Opening: key and cipher; of the hash only the last two blocks, which the cipher cannot hide.
+    pub(super) fn open(self, len: usize) {
+        self.key();
+        self.ige(len);
+        self.sha256(KDF_LEN);
+        self.sha256(KDF_LEN);
+    }
+
+    /// The key of a message: two hashes side by side, then the key schedule.
+    fn key(self) {
+        self.sha256(KDF_LEN);
+        // SAFETY: `detect` found the instructions.
+        unsafe { schedule_chain() }
+    }
+}
+
+/// Bytes of the auth key that are hashed before a plaintext.
+const KEY_PART_LEN: usize = 32;
+/// Bytes that are hashed for half of a cipher key, a block together with the padding.
+const KDF_LEN: usize = 52;
+
+/// Blocks of a hash over `len` bytes.
+fn padded(len: usize) -> usize {
+    (len + 9).div_ceil(64)
+}
+
+#[target_feature(enable = "aes")]
+fn aes_chain(blocks: usize) {
+    let keys = black_box([_mm_set1_epi32(7); 14]);
+    let mut state = keys[0];
+    for _ in 0..blocks {
+        for key in keys {
+            state = _mm_aesenc_si128(state, key);
+        }
+    }
+    black_box(state);
+}
+
+/// 14 rounds in each of `N` registers, for every one of `blocks`.
+#[target_feature(enable = "avx512f,vaes")]
+fn aes_registers<const N: usize>(blocks: usize) {
+    let keys = black_box([_mm512_set1_epi32(7); 14]);
+    let mut states: [__m512i; N] = black_box([keys[0]; N]);
+    for _ in 0..blocks {
+        for key in &keys {
+            for state in &mut states {
+                *state = _mm512_aesenc_epi128(*state, *key);
+            }
+        }
+    }
+    black_box(states);
+}
+
+#[target_feature(enable = "aes,ssse3")]
+fn schedule_chain() {
+    let [mut key, order]: [__m128i; 2] = black_box([_mm_set1_epi32(0x0c0f_0e0d); 2]);
+    for _ in 2..15 {
+        key = _mm_xor_si128(_mm_aesenclast_si128(_mm_shuffle_epi8(key, order), order), order);
+    }
+    black_box(key);
+}
+
+#[target_feature(enable = "sha")]
+fn sha_chain(blocks: usize) {
+    let [mut one, mut two, words] = black_box([_mm_set1_epi32(7); 3]);
+    for _ in 0..blocks * 16 {
+        two = _mm_sha256rnds2_epu32(two, one, words);
+        one = _mm_sha256rnds2_epu32(one, two, words);
+    }
+    black_box((one, two));
+}
+
+/// The rounds of sixteen hashes, and the words of 48 of each 64.
+#[target_feature(enable = "avx512f")]
+fn sha_registers(blocks: usize) {
+    let mut state = black_box([_mm512_set1_epi32(7); 8]);
+    let mut words = black_box([_mm512_set1_epi32(9); 16]);
+    for _ in 0..blocks {
+        for keys in black_box(&[[3; 16]; 3]) {
+            state = quarter::<true>(state, &mut words, keys);
+        }
+        state = quarter::<false>(state, &mut words, &[3; 16]);
+    }
+    black_box(state);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn quarter<const MORE: bool>(
+    state: [__m512i; 8],
+    words: &mut [__m512i; 16],
+    keys: &[i32; 16],
+) -> [__m512i; 8] {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
+    for i in 0..16 {
+        let word = words[i];
+        let sum = _mm512_add_epi32(h, _mm512_add_epi32(word, _mm512_set1_epi32(keys[i])));
+        let choice = _mm512_ternarylogic_epi32(e, f, g, 0xca);
+        let sum = _mm512_add_epi32(sum, _mm512_add_epi32(three(e, false), choice));
+        let majority = _mm512_ternarylogic_epi32(a, b, c, 0xe8);
+        let other = _mm512_add_epi32(three(a, false), majority);
+        (h, g, f, e) = (g, f, e, _mm512_add_epi32(d, sum));
+        (d, c, b, a) = (c, b, a, _mm512_add_epi32(sum, other));
+        if MORE {
+            let more = _mm512_add_epi32(word, words[(i + 9) % 16]);
+            let more = _mm512_add_epi32(more, three(words[(i + 1) % 16], true));
+            words[i] = _mm512_add_epi32(more, three(words[(i + 14) % 16], true));
+        }
+    }
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The sum of three rotations, or of two and a shift.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn three(word: __m512i, shift: bool) -> __m512i {
+    let third = if shift { _mm512_srli_epi32(word, 3) } else { _mm512_ror_epi32(word, 25) };
+    let (one, two) = (_mm512_ror_epi32(word, 6), _mm512_ror_epi32(word, 11));
+    _mm512_ternarylogic_epi32(one, two, third, 0x96)
+}
