@@ -1,5 +1,5 @@
-//! Promise: a server holds packets over HTTP for as long as their `http_wait` says, and answers each
-//! with what it has to say by then, whichever connection of whichever session they come over.
+//! Promise: a server holds packets over HTTP for as long as their `http_wait` says, and answers
+//! each with what it has to say by then, whichever connection of whichever session it comes over.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

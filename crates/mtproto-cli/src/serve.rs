@@ -26,7 +26,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let store = RedbKeyStore::open(args.dir.join("server.redb")).map_err(Failure::usage)?;
     let (tls, made) = tls(&args)?;
     let shown = tls.as_ref().map(Shown::of);
-    let pages = args.web.as_ref().map(|dir| Site::open(dir, &pair, args.dc)).transpose()?;
+    let site = |dir| Site::open(dir, &pair, args.dc, tls.is_some());
+    let pages = args.web.as_deref().map(site).transpose()?;
     let mut builder = configure(&args, pair).store(Arc::new(store));
     if let Some(pages) = pages {
         builder = builder.pages(pages);

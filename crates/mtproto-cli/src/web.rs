@@ -29,7 +29,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The site of a server with this key, which takes exchanges for `dc` only, if there is one.
+    /// The site of a server with this key, which takes exchanges for `dc` only, if there is one,
+    /// and answers over TLS or does not.
     ///
     /// It has the files right in `dir`; not what is in directories of it, and not what is hidden.
     /// `index.html` is also the page at `/`.
@@ -37,11 +38,17 @@ impl Site {
     /// # Errors
     /// If there are more than [`FILES_MAX`] files or [`SITE_LEN_MAX`] bytes, if there is no
     /// `index.html`, or if a file cannot be read.
-    pub(crate) fn open(dir: &Path, pair: &KeyPair, dc: Option<i32>) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        dir: &Path,
+        pair: &KeyPair,
+        dc: Option<i32>,
+        has_tls: bool,
+    ) -> Result<Self, Failure> {
         let config = json!({
             "dc": dc.unwrap_or(DC),
             "fingerprint": pair.fingerprint(),
             "public_key": pair.private.public().to_pem(),
+            "transports": transports(has_tls),
         });
         let mut pages = HashMap::new();
         let mut room = SITE_LEN_MAX;
@@ -66,6 +73,14 @@ impl Site {
         pages.insert(CONFIG.to_owned(), Page { content_type: "application/json", body });
         Ok(Self { pages })
     }
+}
+
+/// The transports that a page has, the best one first: one connection that carries everything both
+/// ways, and that pages from HTTPS may use too.
+// req: S80
+fn transports(has_tls: bool) -> Vec<&'static str> {
+    let all = [("wss", true), ("https", true), ("ws", false), ("http", false)];
+    all.into_iter().filter(|(_, tls)| has_tls || !tls).map(|(name, _)| name).collect()
 }
 
 impl Pages for Site {
@@ -128,7 +143,7 @@ mod tests {
 
     fn open(dir: &TempDir) -> Result<Site, Failure> {
         let pair = KeyPair::open(&dir.path().join("server")).expect("a key pair");
-        Site::open(dir.path(), &pair, Some(4))
+        Site::open(dir.path(), &pair, Some(4), true)
     }
 
     /// What is shown at `path`: its type and itself.
@@ -158,6 +173,14 @@ mod tests {
         assert_eq!(shown(&site, "/y"), Some(("application/octet-stream", "3".to_owned())));
     }
 
+    // req: S80
+    #[test]
+    fn a_page_is_told_to_prefer_a_secure_websocket() {
+        assert_eq!(transports(true), ["wss", "https", "ws", "http"]);
+        assert_eq!(transports(false), ["ws", "http"]);
+    }
+
+    // req: S80
     #[test]
     fn a_page_learns_who_the_server_is() {
         let dir = directory(&[("index.html", "")]);
@@ -166,6 +189,7 @@ mod tests {
         assert_eq!(kind, "application/json");
         let config: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(config["dc"], 4);
+        assert_eq!(config["transports"][0], "wss");
         let key = fs::read_to_string(dir.path().join("server/public.pem")).expect("it is there");
         assert_eq!(config["public_key"], key);
         assert_eq!(config["fingerprint"].as_str().map(str::len), Some(16));

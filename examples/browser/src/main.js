@@ -40,7 +40,8 @@ async function start() {
   document.querySelector('#dc').textContent = config.dc
   await trustKey(config.public_key)
 
-  const cards = WAYS.map((way) => newCard(way))
+  const ways = WAYS.filter(({ name }) => config.transports.includes(name))
+  const cards = ways.map((way) => newCard(way))
   setInterval(() => {
     // The same height for all, so that they can be compared.
     const top = Math.max(...cards.map((card) => card.top()))
@@ -48,7 +49,7 @@ async function start() {
   }, DRAW_INTERVAL_MS)
   // One after the other: the arithmetic of one exchange would be in the times of another.
   for (const [index, card] of cards.entries()) {
-    talk(WAYS[index], card, config)
+    talk(ways[index], card, config)
     await Promise.race([card.settled, sleep(HEAD_START_MS)])
   }
 }
