@@ -7,6 +7,7 @@ mod layers;
 mod sim;
 mod spec;
 mod tidy;
+mod timing;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ enum Command {
     Sim(sim::Arguments),
     Spec(spec::Arguments),
     Tidy(tidy::Arguments),
+    Timing(timing::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Spec(arguments) => spec::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),
+        Command::Timing(arguments) => timing::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
