@@ -8,3 +8,4 @@ mod plain;
 mod samples;
 mod support;
 mod together;
+mod zeros;
