@@ -267,7 +267,7 @@ impl<'a> Turn<'a, WaitDhParams> {
         random: &mut dyn SecureRandom,
     ) -> (WaitClientDh, Bytes) {
         let WaitDhParams { challenge, mut answers } = self.state;
-        let (kind, server_time, secret) = (inner.kind, self.server_time, Box::new(secret));
+        let (kind, server_time) = (inner.kind, self.server_time);
         let nonces = Nonces { id: challenge.id, new_nonce: inner.new_nonce };
         let ExchangeId { nonce, server_nonce } = nonces.id;
         let inner_answer = ServerDhInnerData {
@@ -291,8 +291,7 @@ pub struct WaitClientDh {
     nonces: Nonces,
     kind: KeyKind,
     server_time: u32,
-    /// Boxed, so that it is not copied about as the state moves.
-    pub(crate) secret: Box<DhSecret>,
+    pub(crate) secret: DhSecret,
     retries: u32,
     answers: Answers,
 }
@@ -314,8 +313,7 @@ impl WaitClientDh {
             Ok((state, query, g_b))
         });
         let shared = together(read, |read: &[(Self, _, Bytes)]| {
-            let jobs: Vec<_> =
-                read.iter().map(|(state, _, g_b)| (&*state.secret, &**g_b)).collect();
+            let jobs: Vec<_> = read.iter().map(|(state, _, g_b)| (&state.secret, &**g_b)).collect();
             dh::shared_many(&jobs)
         });
         let candidates = shared.into_iter().map(|shared| {

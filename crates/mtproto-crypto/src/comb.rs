@@ -40,7 +40,7 @@ impl Comb {
     }
 
     /// The powers with these exponents, in order.
-    pub(crate) fn powers(&self, exponents: &[Zeroizing<U2048>]) -> Zeroizing<Vec<U2048>> {
+    pub(crate) fn powers(&self, exponents: &[&U2048]) -> Zeroizing<Vec<U2048>> {
         let mut powers = Zeroizing::new(Vec::with_capacity(exponents.len()));
         match &self.table {
             #[cfg(target_arch = "x86_64")]
@@ -75,7 +75,7 @@ impl Comb {
         &self,
         token: ifma::Token,
         rows: &[ifma::Row<8>],
-        exponents: &[Zeroizing<U2048>],
+        exponents: &[&U2048],
     ) -> Zeroizing<[U2048; ifma::LANES]> {
         let mut results = Zeroizing::new([U2048::ZERO; ifma::LANES]);
         let words = |lane: usize| exponents.get(lane).map_or(&[][..], |it| it.as_words());
@@ -151,7 +151,7 @@ mod tests {
     fn check(exponents: &[U2048]) {
         let (base, params) =
             (U2048::from(3u8), big::params(&big::read(&WELL_KNOWN_PRIME)).unwrap());
-        let exponents: Vec<_> = exponents.iter().copied().map(Zeroizing::new).collect();
+        let exponents: Vec<_> = exponents.iter().collect();
         let portable = Comb { params, table: Table::Portable(rows(&base, &params).collect()) };
         for comb in [Comb::new(&base, &params), portable] {
             let powers = comb.powers(&exponents);

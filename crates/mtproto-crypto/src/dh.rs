@@ -22,8 +22,11 @@ pub use group::{G, Group, GroupError, PrimeMemory, WELL_KNOWN_PRIME};
 /// A server's secret exponent, 2048 bits, wiped when it is dropped.
 pub struct DhSecret {
     group: Group,
-    exponent: Zeroizing<U2048>,
+    exponent: Exponent,
 }
+
+/// Boxed, so that no copy is left behind where it moves.
+type Exponent = Box<Zeroizing<U2048>>;
 
 impl DhSecret {
     /// Draws an exponent; also returns the power of the generator that goes to the peer.
@@ -43,7 +46,7 @@ impl DhSecret {
         // A number out of range would be refused by the peer; there are 2^64 times more others.
         while made.len() < count {
             let exponents: Vec<_> = (made.len()..count).map(|_| draw(random)).collect();
-            let numbers = group.powers_of_g(&exponents);
+            let numbers = group.powers_of_g(&exponents.iter().map(|it| &***it).collect::<Vec<_>>());
             let numbered = exponents.into_iter().zip(numbers.iter());
             let admitted = numbered.filter(|(_, number)| group.admits(number));
             made.extend(admitted.map(|(exponent, number)| {
@@ -94,7 +97,7 @@ pub fn agree(
 ) -> Result<(AuthKey, [u8; 256]), DhError> {
     let (g, number, params) = (U2048::from(group.g()), group.read(number)?, group.params());
     loop {
-        let exponent = &*draw(random);
+        let exponent = &**draw(random);
         let results = powers(&[&g, &number].map(|base| Power { base, exponent, params }));
         // Drawn again for the same reason as above.
         if let [ours, shared] = &results[..]
@@ -105,10 +108,10 @@ pub fn agree(
     }
 }
 
-fn draw(random: &mut dyn SecureRandom) -> Zeroizing<U2048> {
+fn draw(random: &mut dyn SecureRandom) -> Exponent {
     let mut bytes = Wiped([0; big::LEN]);
     random.fill(&mut *bytes);
-    Zeroizing::new(big::read(&bytes))
+    Box::new(Zeroizing::new(big::read(&bytes)))
 }
 
 impl fmt::Debug for DhSecret {

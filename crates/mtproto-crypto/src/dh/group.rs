@@ -131,7 +131,7 @@ impl Group {
     }
 
     /// `g` with these exponents, in constant time. The first time takes as long as a power besides.
-    pub(super) fn powers_of_g(&self, exponents: &[Zeroizing<U2048>]) -> Zeroizing<Vec<U2048>> {
+    pub(super) fn powers_of_g(&self, exponents: &[&U2048]) -> Zeroizing<Vec<U2048>> {
         let comb = || Comb::new(&U2048::from(self.0.g), &self.0.params);
         self.0.comb.get_or_init(comb).powers(exponents)
     }
