@@ -36,8 +36,8 @@ fn server(bench: &mut Bench) {
     let cases = [
         Case::ours("ours", || one.server()),
         Case::ours("ours, 8 at once", || batch.server()).of(BATCH as u32),
-        Case::ours("limit: the arithmetic", || arithmetic.batch(&mut random)).of(BATCH as u32),
-        Case::peer("num-bigint: arithmetic", || {
+        Case::limit("the arithmetic", || arithmetic.batch(&mut random)).of(BATCH as u32),
+        Case::peer("num-bigint", || {
             // RSA by halves, g^a, g_b^a.
             let half = NUMBERS.half();
             (half.power(), half.power(), NUMBERS.power(), NUMBERS.power())
@@ -55,7 +55,7 @@ fn client(bench: &mut Bench) {
     let key = grammers_rsa::Key::new(&n, "65537").unwrap();
     let cases = [
         Case::ours("ours", || recording.client()).of(BATCH as u32),
-        Case::ours("limit: the arithmetic", || {
+        Case::limit("the arithmetic", || {
             for pq in &recording.pqs {
                 black_box(pq::factorize(black_box(*pq)));
                 black_box(arithmetic.key.public().encrypt_pad(DATA, &mut random).unwrap());
@@ -63,7 +63,7 @@ fn client(bench: &mut Bench) {
             }
         })
         .of(BATCH as u32),
-        Case::peer("grammers: arithmetic", || {
+        Case::peer("grammers", || {
             for pq in &recording.pqs {
                 black_box(grammers_crypto::factorize(black_box(*pq)));
                 black_box(grammers_rsa::encrypt_hashed(DATA, &key, &[2; 224]));
@@ -84,7 +84,7 @@ fn private_operation(bench: &mut Bench) {
             decrypt_many(&[arithmetic.job(); BATCH], &mut batch_random)
         })
         .of(BATCH as u32),
-        Case::peer("num-bigint: powers", || (half.power(), half.power())),
+        Case::peer("num-bigint", || (half.power(), half.power())),
     ];
     bench.compare("RSA-2048 private", None, cases);
 }
