@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mtproto_crypto::OsRandom;
-use mtproto_frame::ServerWireConfig;
+use mtproto_frame::{Foreign, ServerWireConfig};
 use mtproto_session::LinkId;
 use mtproto_tcp::{TcpLink, TcpListen};
 use mtproto_transport::{Link, Origin, StreamLink};
@@ -26,7 +26,7 @@ type Detached = Connection<StreamLink<std::net::TcpStream>>;
 pub(crate) struct Acceptor {
     pub(crate) shards: Shards,
     pub(crate) wire: Arc<ServerWireConfig>,
-    pub(crate) patience: Patience,
+    pub(crate) patience: Arc<Patience>,
     pub(crate) quota: Arc<Quota>,
     pub(crate) next_link: AtomicU64,
     pub(crate) door: Arc<Door>,
@@ -69,7 +69,7 @@ impl Acceptor {
         let link = StreamLink::server(stream, origin, wire, &mut OsRandom::new());
         let peer = link.peer();
         let link = mtproto_tcp::detach(link)?;
-        let life = Life::new(id, peer, place, self.shards.clone(), self.patience.clone());
+        let life = Life::new(id, peer, place, self.shards.clone(), Arc::clone(&self.patience));
         Ok(Connection { link, life })
     }
 }
@@ -80,43 +80,60 @@ async fn send_to(shard: usize, mut connection: Detached, door: Arc<Door>) -> Res
     life.shards.settle(shard);
     let (id, outbox, shards) = (life.id, Arc::clone(&life.outbox), life.shards.clone());
     let start = Box::new(move || {
-        spawn_local(async move {
-            if let Some(connection) = change_over(connection, mtproto_tcp::attach).await {
-                run_on(shard, connection, door).await;
-            }
-        });
+        if let Some(connection) = change_over(connection, mtproto_tcp::attach) {
+            run_on(shard, connection, door);
+        }
     });
     shards.send(shard, ToShard::Accept(id, outbox, start)).await
 }
 
-/// Runs the connection, and lets it go on elsewhere or as something else when it turns out to be
-/// that.
-async fn run_on(shard: usize, mut connection: Connection<TcpLink>, door: Arc<Door>) {
-    match connection.run(shard).await {
-        Parting::Ended => connection.life.end().await,
-        Parting::Foreign(protocol) => {
-            let Connection { link, mut life } = connection;
-            life.stay();
-            if let Some(link) = door.open(protocol, link, life.first_packet_limit()).await {
-                let mut connection = Connection { link, life };
-                connection.run(shard).await;
-                connection.life.end().await;
-            } else {
-                life.end().await;
+/// Runs the connection as a task of this shard, and lets it go on elsewhere or as something else
+/// when it turns out to be that.
+///
+/// A task is as large as the largest of what it goes through. A connection waits in its own for as
+/// long as it lives, so what is large and soon over has tasks and boxes of its own.
+fn run_on(shard: usize, mut connection: Connection<TcpLink>, door: Arc<Door>) {
+    spawn_local(async move {
+        match connection.run(shard).await {
+            Parting::Ended => connection.life.end().await,
+            Parting::Foreign(protocol) => {
+                spawn_local(go_on_as(protocol, shard, connection, door));
+            }
+            Parting::Home(owner) => {
+                debug!(id = connection.life.id.0, from = shard, to = owner, "moving");
+                if let Some(connection) = change_over(connection, mtproto_tcp::detach) {
+                    // A server that has stopped needs no connection.
+                    let _ = Box::pin(send_to(owner, connection, door)).await;
+                }
             }
         }
-        Parting::Home(owner) => {
-            debug!(id = connection.life.id.0, from = shard, to = owner, "moving");
-            if let Some(connection) = change_over(connection, mtproto_tcp::detach).await {
-                // A server that has stopped needs no connection.
-                let _ = send_to(owner, connection, door).await;
-            }
-        }
+    });
+}
+
+/// Finds out what the connection is, and runs it to its end on the shard where it is.
+async fn go_on_as(
+    protocol: Foreign,
+    shard: usize,
+    connection: Connection<TcpLink>,
+    door: Arc<Door>,
+) {
+    let Connection { link, mut life } = connection;
+    life.stay();
+    match Box::pin(door.open(protocol, link, life.first_packet_limit())).await {
+        Some(link) => run_to_end(shard, Connection { link, life }),
+        None => life.end().await,
     }
 }
 
+fn run_to_end(shard: usize, mut connection: Connection<Box<dyn Link>>) {
+    spawn_local(async move {
+        connection.run(shard).await;
+        connection.life.end().await;
+    });
+}
+
 /// Changes the link of a connection. If that fails the connection is over.
-async fn change_over<L, M>(
+fn change_over<L, M>(
     connection: Connection<L>,
     change: impl FnOnce(L) -> io::Result<M>,
 ) -> Option<Connection<M>> {
@@ -125,7 +142,7 @@ async fn change_over<L, M>(
         Ok(link) => Some(Connection { link, life }),
         Err(error) => {
             warn!(id = life.id.0, %error, "a connection was lost on its way to another shard");
-            life.end().await;
+            spawn_local(life.end());
             None
         }
     }

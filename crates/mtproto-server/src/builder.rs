@@ -346,12 +346,12 @@ impl ServerBuilder {
         Acceptor {
             shards,
             wire: Arc::clone(&wire),
-            patience: Patience {
+            patience: Arc::new(Patience {
                 first_packet: limits.first_packet_max,
                 handshake: limits.handshake_max,
                 idle: limits.idle_max,
                 stalled: limits.stalled_max,
-            },
+            }),
             quota: Arc::new(Quota::new(
                 self.is_forbidden,
                 limits.connections_max,

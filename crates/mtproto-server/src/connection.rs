@@ -25,7 +25,7 @@ const BATCH_MAX: usize = 64;
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// How long a connection may take for what.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Patience {
     /// From the first byte to the first whole packet.
     pub(crate) first_packet: Duration,
@@ -49,7 +49,7 @@ pub(crate) struct Life {
     pub(crate) shards: Shards,
     pub(crate) outbox: Arc<Outbox>,
     place: Place,
-    patience: Patience,
+    patience: Arc<Patience>,
     /// Taken out of the outbox and not yet by the link.
     outgoing: VecDeque<Outbound>,
     /// Received and not yet handed to the shards.
@@ -96,7 +96,7 @@ impl Life {
         peer: Peer,
         place: Place,
         shards: Shards,
-        patience: Patience,
+        patience: Arc<Patience>,
     ) -> Self {
         Self {
             id,

@@ -103,7 +103,8 @@ impl Outbox {
         // What is taken is bounded no more, so nothing is while the last was not passed on.
         if into.is_empty() {
             state.bytes = 0;
-            into.extend(state.items.drain(..));
+            // With its memory: a connection that has nothing to write has none for that.
+            *into = std::mem::take(&mut state.items).into();
         }
         state.phase
     }

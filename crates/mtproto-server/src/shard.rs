@@ -187,9 +187,26 @@ impl Shards {
         }
     }
 
-    pub(crate) async fn send(&self, shard: usize, message: ToShard) -> Result<(), Stopped> {
-        let mailbox = self.mailboxes.get(shard).ok_or(Stopped)?;
-        mailbox.send(message).await.map_err(|_| Stopped)
+    /// Sends at once where there is room. Where there is none it waits in a box of its own: every
+    /// connection has room for this future for as long as it lives.
+    pub(crate) fn send(
+        &self,
+        shard: usize,
+        message: ToShard,
+    ) -> impl Future<Output = Result<(), Stopped>> {
+        let sent = self.mailboxes.get(shard).ok_or(Stopped).and_then(|mailbox| {
+            match mailbox.try_send(message) {
+                Ok(()) => Ok(None),
+                Err(TrySendError::Closed(_)) => Err(Stopped),
+                Err(TrySendError::Full(message)) => Ok(Some(Box::pin(mailbox.send(message)))),
+            }
+        });
+        async move {
+            match sent? {
+                None => Ok(()),
+                Some(wait) => wait.await.map_err(|_| Stopped),
+            }
+        }
     }
 
     /// Stops every shard where it stands. It may be called where nothing can be awaited.

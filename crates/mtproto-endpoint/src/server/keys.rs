@@ -24,7 +24,8 @@ pub const SESSIONS_PER_KEY_MAX: usize = 64;
 pub const SESSION_IDLE: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) struct Keys {
-    known: HashMap<AuthKeyId, Key>,
+    /// Boxed: the map has much room.
+    known: HashMap<AuthKeyId, Box<Key>>,
     /// All sessions, in the order in which they are listed.
     names: BTreeSet<SessionRef>,
     /// When temporary keys end.
@@ -50,7 +51,8 @@ pub(super) struct Key {
     /// The store destroys it, or the key it is bound to.
     pub(super) is_being_destroyed: bool,
     expires: Option<Instant>,
-    sessions: BTreeMap<SessionId, Session>,
+    /// Boxed: the map has room for several, and most keys have one.
+    sessions: BTreeMap<SessionId, Box<Session>>,
 }
 
 /// A session, and what the endpoint notes beside it.
@@ -116,15 +118,15 @@ impl Keys {
         let (binding, is_being_destroyed, sessions) = (None, false, BTreeMap::new());
         let mut key = Key { record, salts, binding, is_being_destroyed, expires: None, sessions };
         self.expiries.set(id, &mut key.expires, expires);
-        self.known.insert(id, key);
+        self.known.insert(id, Box::new(key));
     }
 
     pub(super) fn get(&self, id: AuthKeyId) -> Option<&Key> {
-        self.known.get(&id)
+        self.known.get(&id).map(AsRef::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, id: AuthKeyId) -> Option<&mut Key> {
-        self.known.get_mut(&id)
+        self.known.get_mut(&id).map(AsMut::as_mut)
     }
 
     /// Forgets a key that has no session. The store still has it.
@@ -142,7 +144,7 @@ impl Keys {
     }
 
     pub(super) fn session_mut(&mut self, name: SessionRef) -> Option<&mut Session> {
-        self.get_mut(name.key)?.sessions.get_mut(&name.session)
+        self.get_mut(name.key)?.sessions.get_mut(&name.session).map(AsMut::as_mut)
     }
 
     pub(super) fn has_session(&self, name: SessionRef) -> bool {
@@ -179,7 +181,7 @@ impl Keys {
             queued_since: None,
             queued_bytes: 0,
         };
-        let replaced = key.sessions.insert(name.session, session);
+        let replaced = key.sessions.insert(name.session, Box::new(session));
         debug_assert!(replaced.is_none(), "a session is added once");
         self.names.insert(name);
     }
@@ -192,7 +194,7 @@ impl Keys {
         self.queues.set(name, &mut session.queued_since, None);
         self.queued_bytes -= session.queued_bytes;
         self.names.remove(&name);
-        Some(session)
+        Some(*session)
     }
 
     /// The session has nothing to say before `timer`. While it has no link, it is not kept for
@@ -272,7 +274,7 @@ impl Keys {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.names.range((from, Bound::Unbounded)).filter_map(|name| {
             let key = self.get(name.key)?;
-            Some((*name, key, key.sessions.get(&name.session)?))
+            Some((*name, key, key.sessions.get(&name.session)?.as_ref()))
         })
     }
 

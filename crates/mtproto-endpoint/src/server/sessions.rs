@@ -30,6 +30,8 @@ impl ServerEndpoint {
         if let Some(state) = self.links.get_mut(&link)
             && session.links.insert(link)
         {
+            // Nearly all links carry one.
+            state.sessions.reserve_exact(1);
             state.sessions.push_back(name);
             if state.sessions.len() > SESSIONS_PER_LINK_MAX
                 && let Some(first) = state.sessions.pop_front()

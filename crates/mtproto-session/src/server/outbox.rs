@@ -222,6 +222,10 @@ impl Outbox {
         if entry.is_ready {
             self.ready.retain(|id| *id != entry.message.id);
         }
+        if self.entries.is_empty() {
+            // With its memory: a session has nothing in it for most of its life.
+            *self = Self::default();
+        }
         Some(entry)
     }
 }
