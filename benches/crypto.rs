@@ -77,13 +77,13 @@ fn ige_of_16(bench: &mut Bench, len: usize) {
     let mut packets = noise(BATCH * (PREFIX_LEN + len), 6);
     let mut one_by_one = packets.clone();
 
-    IgeKey::encrypt_each(keys.iter().cloned().zip(texts(&mut packets)));
+    IgeKey::encrypt_each(keys.iter().zip(texts(&mut packets)));
     keys.iter().zip(texts(&mut one_by_one)).for_each(|(key, text)| key.encrypt(text));
     assert_eq!(packets, one_by_one);
 
     let cases = [
         Case::ours("ours, 16 at once", || {
-            IgeKey::encrypt_each(keys.iter().cloned().zip(texts(&mut packets)));
+            IgeKey::encrypt_each(keys.iter().zip(texts(&mut packets)));
         }),
         Case::peer("ours, one by one", || {
             keys.iter().zip(texts(&mut one_by_one)).for_each(|(key, text)| key.encrypt(text));

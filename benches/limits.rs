@@ -22,14 +22,20 @@ pub(crate) enum Work {
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn limit(work: Work, len: usize) -> Option<Case<'static>> {
     let limits = x86_64::Limits::detect()?;
-    Some(match work {
-        Work::Ctr => Case::limit("limit", move || limits.ctr(len)),
-        Work::Ige => Case::limit("limit", move || limits.ige(len)),
-        Work::IgeOf16 => Case::limit("limit", move || limits.ige_of_16(len)).of(16),
-        Work::Open => Case::limit("limit", move || limits.open(len)),
-        Work::Seal => Case::limit("limit", move || limits.seal(len)),
-        Work::SealOf16 => Case::limit("limit, 16 at once", move || limits.seal_of_16(len)).of(16),
-    })
+    let mut seed = 1;
+    let run = move || {
+        seed = match work {
+            Work::Ctr => limits.ctr(seed, len),
+            Work::Ige => limits.ige(seed, len),
+            Work::IgeOf16 => limits.ige_of_16(seed, len),
+            Work::Open => limits.open(seed, len),
+            Work::Seal => limits.seal(seed, len),
+            Work::SealOf16 => limits.seal_of_16(seed, len),
+        };
+        seed
+    };
+    let operations = if matches!(work, Work::IgeOf16 | Work::SealOf16) { 16 } else { 1 };
+    Some(Case::limit("limit", run).of(operations))
 }
 
 #[cfg(not(target_arch = "x86_64"))]

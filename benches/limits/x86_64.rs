@@ -3,13 +3,15 @@
 #![allow(unsafe_code, reason = "the calls into code that needs the instructions")]
 
 use core::arch::x86_64::{
-    __m128i, __m512i, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_set1_epi32,
+    __m512i, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_cvtsi128_si32, _mm_set1_epi32,
     _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_xor_si128, _mm512_add_epi32, _mm512_aesenc_epi128,
-    _mm512_ror_epi32, _mm512_set1_epi32, _mm512_srli_epi32, _mm512_ternarylogic_epi32,
+    _mm512_cvtsi512_si32, _mm512_ror_epi32, _mm512_set1_epi32, _mm512_srli_epi32,
+    _mm512_ternarylogic_epi32,
 };
 use std::hint::black_box;
 
-/// The limits of a processor that has all that we use.
+/// The limits of a processor that has all that we use. Every result depends on the seed, which is
+/// the result before: the work of two calls does not overlap.
 #[derive(Clone, Copy)]
 pub(super) struct Limits(());
 
@@ -22,71 +24,55 @@ impl Limits {
         found.then_some(Self(()))
     }
 
-    /// IGE of one message: 14 rounds a block, each after the one before.
-    pub(super) fn ige(self, len: usize) {
+    /// IGE of one message.
+    pub(super) fn ige(self, seed: i32, len: usize) -> i32 {
         // SAFETY: `detect` found the instructions.
-        unsafe { aes_chain(len / 16) }
+        unsafe { aes_chain(seed, len / 16) }
     }
 
-    /// IGE of sixteen messages: the same in four registers.
-    pub(super) fn ige_of_16(self, len: usize) {
+    /// IGE of sixteen messages.
+    pub(super) fn ige_of_16(self, seed: i32, len: usize) -> i32 {
         // SAFETY: `detect` found the instructions.
-        unsafe { aes_registers::<4>(len / 16) }
+        unsafe { aes_registers::<4>(seed, len / 16) }
     }
 
-    /// A keystream: 14 rounds for 64 bytes, in as many registers as hide what they take.
-    pub(super) fn ctr(self, len: usize) {
+    /// A keystream, in as many registers as hide what a round takes.
+    pub(super) fn ctr(self, seed: i32, len: usize) -> i32 {
         // SAFETY: `detect` found the instructions.
-        unsafe { aes_registers::<8>(len / (8 * 64)) }
+        unsafe { aes_registers::<8>(seed, len / (8 * 64)) }
     }
 
-    /// A hash: 64 rounds for 64 bytes, two an instruction, each after the one before.
-    pub(super) fn sha256(self, len: usize) {
+    /// Sealing `len` bytes of plaintext: hash, key, cipher, each after the one before. The two
+    /// hashes of a key stand side by side.
+    pub(super) fn seal(self, seed: i32, len: usize) -> i32 {
         // SAFETY: `detect` found the instructions.
-        unsafe { sha_chain(padded(len)) }
-    }
-
-    /// Sixteen hashes in 512-bit registers.
-    pub(super) fn sha256_of_16(self, len: usize) {
-        // SAFETY: `detect` found the instructions.
-        unsafe { sha_registers(padded(len)) }
-    }
-
-    /// Sealing `len` bytes of plaintext: hash, key, cipher, each after the one before.
-    pub(super) fn seal(self, len: usize) {
-        self.sha256(KEY_PART_LEN + len);
-        self.key();
-        self.ige(len);
+        unsafe {
+            let msg_key = sha_chain(seed, padded(KEY_PART_LEN + len));
+            aes_chain(schedule_chain(sha_chain(msg_key, 1)), len / 16)
+        }
     }
 
     /// Sealing sixteen messages at once.
-    pub(super) fn seal_of_16(self, len: usize) {
-        self.sha256_of_16(KEY_PART_LEN + len);
-        self.sha256_of_16(KDF_LEN);
-        self.sha256_of_16(KDF_LEN);
-        self.ige_of_16(len);
+    pub(super) fn seal_of_16(self, seed: i32, len: usize) -> i32 {
+        // SAFETY: `detect` found the instructions.
+        unsafe {
+            let msg_keys = sha_registers(seed, padded(KEY_PART_LEN + len));
+            aes_registers::<4>(sha_registers(msg_keys, 2), len / 16)
+        }
     }
 
     /// Opening: key and cipher; of the hash only the last two blocks, which the cipher cannot hide.
-    pub(super) fn open(self, len: usize) {
-        self.key();
-        self.ige(len);
-        self.sha256(KDF_LEN);
-        self.sha256(KDF_LEN);
-    }
-
-    /// The key of a message: two hashes side by side, then the key schedule.
-    fn key(self) {
-        self.sha256(KDF_LEN);
+    pub(super) fn open(self, seed: i32, len: usize) -> i32 {
         // SAFETY: `detect` found the instructions.
-        unsafe { schedule_chain() }
+        unsafe {
+            let text = aes_chain(schedule_chain(sha_chain(seed, 1)), len / 16);
+            sha_chain(text, 2)
+        }
     }
 }
 
 /// Bytes of the auth key that are hashed before a plaintext.
 const KEY_PART_LEN: usize = 32;
-/// Bytes that are hashed for half of a cipher key, a block together with the padding.
-const KDF_LEN: usize = 52;
 
 /// Blocks of a hash over `len` bytes.
 fn padded(len: usize) -> usize {
@@ -94,22 +80,22 @@ fn padded(len: usize) -> usize {
 }
 
 #[target_feature(enable = "aes")]
-fn aes_chain(blocks: usize) {
+fn aes_chain(seed: i32, blocks: usize) -> i32 {
     let keys = black_box([_mm_set1_epi32(7); 14]);
-    let mut state = keys[0];
+    let mut state = _mm_set1_epi32(seed);
     for _ in 0..blocks {
         for key in keys {
             state = _mm_aesenc_si128(state, key);
         }
     }
-    black_box(state);
+    _mm_cvtsi128_si32(state)
 }
 
 /// 14 rounds in each of `N` registers, for every one of `blocks`.
 #[target_feature(enable = "avx512f,vaes")]
-fn aes_registers<const N: usize>(blocks: usize) {
+fn aes_registers<const N: usize>(seed: i32, blocks: usize) -> i32 {
     let keys = black_box([_mm512_set1_epi32(7); 14]);
-    let mut states: [__m512i; N] = black_box([keys[0]; N]);
+    let mut states = black_box([_mm512_set1_epi32(seed); N]);
     for _ in 0..blocks {
         for key in &keys {
             for state in &mut states {
@@ -117,32 +103,33 @@ fn aes_registers<const N: usize>(blocks: usize) {
             }
         }
     }
-    black_box(states);
+    _mm512_cvtsi512_si32(black_box(states)[0])
 }
 
 #[target_feature(enable = "aes,ssse3")]
-fn schedule_chain() {
-    let [mut key, order]: [__m128i; 2] = black_box([_mm_set1_epi32(0x0c0f_0e0d); 2]);
+fn schedule_chain(seed: i32) -> i32 {
+    let mut key = _mm_set1_epi32(seed);
+    let order = black_box(_mm_set1_epi32(0x0c0f_0e0d));
     for _ in 2..15 {
         key = _mm_xor_si128(_mm_aesenclast_si128(_mm_shuffle_epi8(key, order), order), order);
     }
-    black_box(key);
+    _mm_cvtsi128_si32(key)
 }
 
 #[target_feature(enable = "sha")]
-fn sha_chain(blocks: usize) {
-    let [mut one, mut two, words] = black_box([_mm_set1_epi32(7); 3]);
+fn sha_chain(seed: i32, blocks: usize) -> i32 {
+    let [mut one, mut two, words] = [_mm_set1_epi32(seed), _mm_set1_epi32(3), _mm_set1_epi32(7)];
     for _ in 0..blocks * 16 {
         two = _mm_sha256rnds2_epu32(two, one, words);
         one = _mm_sha256rnds2_epu32(one, two, words);
     }
-    black_box((one, two));
+    _mm_cvtsi128_si32(_mm_xor_si128(one, two))
 }
 
 /// The rounds of sixteen hashes, and the words of 48 of each 64.
 #[target_feature(enable = "avx512f")]
-fn sha_registers(blocks: usize) {
-    let mut state = black_box([_mm512_set1_epi32(7); 8]);
+fn sha_registers(seed: i32, blocks: usize) -> i32 {
+    let mut state = black_box([_mm512_set1_epi32(seed); 8]);
     let mut words = black_box([_mm512_set1_epi32(9); 16]);
     for _ in 0..blocks {
         for keys in black_box(&[[3; 16]; 3]) {
@@ -150,7 +137,7 @@ fn sha_registers(blocks: usize) {
         }
         state = quarter::<false>(state, &mut words, &[3; 16]);
     }
-    black_box(state);
+    _mm512_cvtsi512_si32(black_box(state)[0])
 }
 
 #[inline]

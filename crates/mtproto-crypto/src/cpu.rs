@@ -23,6 +23,8 @@ mod sha_ni;
 #[cfg(target_arch = "x86_64")]
 mod vaes;
 
+use std::sync::LazyLock;
+
 use crate::ige::{BLOCK_LEN, IgeKey};
 pub(crate) use sha256::{BLOCK_LEN as HASH_BLOCK_LEN, Ends, Hash};
 
@@ -31,13 +33,13 @@ pub(crate) type Block = [u8; BLOCK_LEN];
 
 /// One message on its way through the cipher: its own key, and its whole blocks.
 pub(crate) struct Lane<'a> {
-    pub(crate) key: IgeKey,
+    pub(crate) key: &'a IgeKey,
     pub(crate) blocks: &'a mut [Block],
 }
 
 impl<'a> Lane<'a> {
     /// The whole blocks of `data` under `key`.
-    pub(crate) fn new(key: IgeKey, data: &'a mut [u8]) -> Self {
+    pub(crate) fn new(key: &'a IgeKey, data: &'a mut [u8]) -> Self {
         Self { key, blocks: data.as_chunks_mut().0 }
     }
 }
@@ -50,9 +52,11 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// Asks the processor the first time, and a cache after that.
+    /// Asks the processor the first time, and remembers the answer.
     pub(crate) fn here() -> Self {
-        Self { cipher: Cipher::here(), hasher: Hasher::here() }
+        static HERE: LazyLock<Cpu> =
+            LazyLock::new(|| Cpu { cipher: Cipher::here(), hasher: Hasher::here() });
+        *HERE
     }
 
     /// Encrypts every lane in place. It goes fastest when lanes of like length come together.

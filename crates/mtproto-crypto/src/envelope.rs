@@ -152,7 +152,7 @@ fn seal_batch<const N: usize>(batch: &mut [Option<&mut SealJob<'_>>]) {
         job.write_prefix(large);
     }
     let texts = batch.iter_mut().flatten().map(|job| job.text());
-    let lanes = texts.zip(keys).map(|(text, key)| Lane::new(key, text));
+    let lanes = texts.zip(&keys).map(|(text, key)| Lane::new(key, text));
     Cpu::here().ige_encrypt(lanes);
 }
 
@@ -267,7 +267,7 @@ fn open_one(job: &mut OpenJob<'_>) {
     let prefix = msg_key_prefix(job.key, job.direction);
     let [key] = message_keys(job.unverified().map(Unverified::into_keyed).into_iter());
     let Some(packet) = job.unverified() else { return };
-    let lane = Lane::new(key, packet.into_ciphertext());
+    let lane = Lane::new(&key, packet.into_ciphertext());
     let large = Cpu::here().ige_decrypt_and_hash(lane, prefix);
     job.conclude(&large);
 }
@@ -277,7 +277,7 @@ fn open_batch<const N: usize>(batch: &mut [Option<&mut OpenJob<'_>>]) {
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
     let keys: [_; N] = message_keys(packets.map(Unverified::into_keyed));
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
-    let lanes = packets.zip(keys).map(|(it, key)| Lane::new(key, it.into_ciphertext()));
+    let lanes = packets.zip(&keys).map(|(it, key)| Lane::new(key, it.into_ciphertext()));
     Cpu::here().ige_decrypt(lanes);
 
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());

@@ -15,6 +15,9 @@ pub struct IgeKey {
 }
 
 impl IgeKey {
+    /// No key, to fill a place.
+    pub(crate) const NONE: Self = Self { key: Wiped([0; 32]), iv: Wiped([0; 32]) };
+
     /// The key and iv as the protocol derives them.
     pub fn new(key: [u8; 32], iv: [u8; 32]) -> Self {
         Self { key: Wiped(key), iv: Wiped(iv) }
@@ -22,7 +25,7 @@ impl IgeKey {
 
     /// Encrypts each message under its key as [`IgeKey::encrypt`] does, many side by side. That is
     /// fastest when messages of like length follow each other.
-    pub fn encrypt_each<'a>(messages: impl IntoIterator<Item = (Self, &'a mut [u8])>) {
+    pub fn encrypt_each<'a>(messages: impl IntoIterator<Item = (&'a Self, &'a mut [u8])>) {
         let lanes = messages.into_iter().map(|(key, data)| Lane::new(key, data));
         Cpu::here().ige_encrypt(lanes);
     }
@@ -30,12 +33,12 @@ impl IgeKey {
     /// Encrypts whole blocks in place. Bytes after the last whole block stay as they are: a caller
     /// that has such bytes has to refuse or pad them first.
     pub fn encrypt(&self, data: &mut [u8]) {
-        Cpu::here().ige_encrypt([Lane::new(self.clone(), data)].into_iter());
+        Cpu::here().ige_encrypt([Lane::new(self, data)].into_iter());
     }
 
     /// Decrypts whole blocks in place, as [`IgeKey::encrypt`] does.
     pub fn decrypt(&self, data: &mut [u8]) {
-        Cpu::here().ige_decrypt([Lane::new(self.clone(), data)].into_iter());
+        Cpu::here().ige_decrypt([Lane::new(self, data)].into_iter());
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
         let mut expected = texts.clone();
         keys.iter().zip(&mut expected).for_each(|(key, text)| key.encrypt(text));
         let texts_mut = texts.iter_mut().map(Vec::as_mut_slice);
-        IgeKey::encrypt_each(keys.iter().cloned().zip(texts_mut));
+        IgeKey::encrypt_each(keys.iter().zip(texts_mut));
         assert_eq!(texts, expected);
     }
 

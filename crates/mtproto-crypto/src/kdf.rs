@@ -56,7 +56,7 @@ pub(crate) fn msg_keys_large<'a, const N: usize>(
         *hash = Hash::of(msg_key_prefix(key, direction), text, ends);
     }
     Cpu::here().sha256(&mut hashes);
-    hashes.map(|hash| hash.digest())
+    hashes.each_ref().map(Hash::digest)
 }
 
 /// The part of a key that is hashed before a plaintext.
@@ -88,13 +88,13 @@ pub(crate) fn message_keys<'a, const N: usize>(
         *hashes = [&**a, &**b].map(|block| Hash::of_blocks(core::slice::from_ref(block)));
     }
     Cpu::here().sha256(hashes.as_flattened_mut());
-    hashes.map(|[a, b]| {
+    let mut keys = [const { IgeKey::NONE }; N];
+    for (IgeKey { key, iv }, [a, b]) in keys.iter_mut().zip(&hashes) {
         let (a, b) = (Wiped(a.digest()), Wiped(b.digest()));
-        IgeKey::new(
-            join(&[part::<0, 8, _>(&a), part::<8, 16, _>(&b), part::<24, 8, _>(&a)]),
-            join(&[part::<0, 8, _>(&b), part::<8, 16, _>(&a), part::<24, 8, _>(&b)]),
-        )
-    })
+        **key = join(&[part::<0, 8, _>(&a), part::<8, 16, _>(&b), part::<24, 8, _>(&a)]);
+        **iv = join(&[part::<0, 8, _>(&b), part::<8, 16, _>(&a), part::<24, 8, _>(&b)]);
+    }
+    keys
 }
 
 /// What makes 52 hashed bytes a whole block: one bit, zeros, and their length in bits.

@@ -34,7 +34,7 @@ fn run(Lane { key, blocks }: Lane<'_>, prefix: &[u8; 32]) -> [u8; 32] {
     let len = prefix.len() + blocks.as_flattened().len();
     let Some((start, blocks)) = blocks.split_first_chunk_mut::<2>() else { return [0; 32] };
     let (middle, rest) = blocks.as_chunks_mut();
-    let mut chain = Chain::new::<false>(&key);
+    let mut chain = Chain::new::<false>(key);
 
     advance::<false, 1>([(&mut chain, start)], 2);
     let [one, two] = start;

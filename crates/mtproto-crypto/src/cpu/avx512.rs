@@ -215,7 +215,7 @@ fn transpose(rows: &mut Square) {
 /// Turns four rows of four times 128 bits into columns.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn transpose_quarters(rows: [__m512i; 4]) -> [__m512i; 4] {
+fn transpose_quarters(rows: [__m512i; 4]) -> [__m512i; 4] {
     let [one, two, three, four] = rows;
     let (low, high) = (_mm512_shuffle_i64x2(one, two, 0x44), _mm512_shuffle_i64x2(one, two, 0xee));
     let (more_low, more_high) =

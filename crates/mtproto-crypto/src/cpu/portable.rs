@@ -13,7 +13,7 @@ use crate::part::part;
 /// Encrypts one lane.
 pub(super) fn encrypt(lane: Lane<'_>) {
     let aes = Aes256Enc::new((&*lane.key.key).into());
-    let (mut cipher, mut plain) = halves(&lane.key);
+    let (mut cipher, mut plain) = halves(lane.key);
     for block in lane.blocks {
         let before = *block;
         let mut state = xor(&before, &cipher);
@@ -26,7 +26,7 @@ pub(super) fn encrypt(lane: Lane<'_>) {
 /// Decrypts one lane.
 pub(super) fn decrypt(lane: Lane<'_>) {
     let aes = Aes256Dec::new((&*lane.key.key).into());
-    let (mut cipher, mut plain) = halves(&lane.key);
+    let (mut cipher, mut plain) = halves(lane.key);
     for block in lane.blocks {
         let before = *block;
         let mut state = xor(&before, &plain);

@@ -63,10 +63,10 @@ fn run(hashes: &mut [Hash<'_>]) {
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 #[allow(clippy::indexing_slicing, reason = "there are as many blocks as were taken")]
 fn compress<const N: usize>(mut hashes: [&mut Hash<'_>; N], count: usize) {
-    let blocks = hashes.each_mut().map(|hash| hash.take(count));
+    let mut blocks: [&[Block]; N] = [&[]; N];
     let mut states = [State::load(&[0; 8]); N];
-    for (state, hash) in states.iter_mut().zip(&hashes) {
-        *state = State::load(&hash.state);
+    for ((state, blocks), hash) in states.iter_mut().zip(&mut blocks).zip(&mut hashes) {
+        (*state, *blocks) = (State::load(&hash.state), hash.take(count));
     }
     for i in 0..count {
         let mut rounds = states;

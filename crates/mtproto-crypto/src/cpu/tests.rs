@@ -100,7 +100,8 @@ impl Message {
     }
 
     fn lane(&mut self) -> Lane<'_> {
-        Lane::new(self.key.clone(), self.data())
+        let len = self.buffer.len() - 64;
+        Lane::new(&self.key, &mut self.buffer[self.start..][..len])
     }
 }
 

@@ -1,9 +1,8 @@
-//! AES in 512-bit registers: IGE of up to sixteen messages side by side, four to a register, and
-//! the keystream of CTR.
+//! AES in 512-bit registers: IGE of up to sixteen messages side by side, a block of four messages
+//! in each register, and the keystream of CTR.
 //!
-//! Sixty-four bytes of each message are loaded at once and transposed, so that a register holds one
-//! block of four messages. A message that has ended walks on the spot, over bytes that nobody
-//! reads, until the longest of the sixteen is done; so like lengths should come together.
+//! Sixteen take little longer than one. A message that has ended leaves its place to bytes that
+//! nobody reads, until the longest of the sixteen is done; so like lengths should come together.
 //!
 //! Both whitenings are folded as in `aes_ni`. Addresses and masks depend on lengths alone.
 
@@ -12,15 +11,16 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{
-    __m512i, _mm_set_epi64x, _mm512_add_epi64, _mm512_aesdec_epi128, _mm512_aesdeclast_epi128,
-    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4, _mm512_bslli_epi128,
-    _mm512_mask_storeu_epi64, _mm512_maskz_loadu_epi64, _mm512_set_epi64, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_slli_epi32,
-    _mm512_ternarylogic_epi64, _mm512_xor_si512,
+    __m512i, _mm_loadu_si128, _mm_set_epi64x, _mm_storeu_si128, _mm512_add_epi64,
+    _mm512_aesdec_epi128, _mm512_aesdeclast_epi128, _mm512_aesenc_epi128, _mm512_aesenclast_epi128,
+    _mm512_broadcast_i32x4, _mm512_bslli_epi128, _mm512_castsi128_si512, _mm512_castsi512_si128,
+    _mm512_extracti32x4_epi32, _mm512_inserti32x4, _mm512_mask_storeu_epi64,
+    _mm512_maskz_loadu_epi64, _mm512_set_epi64, _mm512_set1_epi32, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_slli_epi32, _mm512_ternarylogic_epi64,
+    _mm512_xor_si512,
 };
-use core::iter;
 
-use super::avx512::{load, transpose_quarters};
+use super::avx512::load;
 use super::{Block, Lane, aes_ni};
 use crate::ige::BLOCK_LEN;
 use crate::wipe::Wiped;
@@ -48,7 +48,7 @@ impl Token {
 pub(super) fn encrypt<'a>(token: Token, mut lanes: impl Iterator<Item = Lane<'a>>) {
     while let Some(one) = lanes.next() {
         match lanes.next() {
-            None => aes_ni::encrypt(token.aes_ni(), iter::once(one)),
+            None => aes_ni::encrypt_one(token.aes_ni(), one),
             // SAFETY: the token says that the processor has these instructions.
             Some(two) => unsafe { run::<true>([one, two].into_iter().chain(&mut lanes)) },
         }
@@ -59,7 +59,7 @@ pub(super) fn encrypt<'a>(token: Token, mut lanes: impl Iterator<Item = Lane<'a>
 pub(super) fn decrypt<'a>(token: Token, mut lanes: impl Iterator<Item = Lane<'a>>) {
     while let Some(one) = lanes.next() {
         match lanes.next() {
-            None => aes_ni::decrypt(token.aes_ni(), iter::once(one)),
+            None => aes_ni::decrypt_one(token.aes_ni(), one),
             // SAFETY: the token says that the processor has these instructions.
             Some(two) => unsafe { run::<false>([one, two].into_iter().chain(&mut lanes)) },
         }
@@ -73,8 +73,10 @@ pub(super) fn ctr(_: Token, key: &[u8; 32], counter: u128, pieces: [&mut [Block]
 }
 
 const LANES: usize = 16;
-/// Messages in a register, and blocks of one that are loaded at once.
+/// Messages in a register, or blocks of one.
 const FOUR: usize = 4;
+/// Blocks that are done at a stretch, at most: as many as there are for a place without a message.
+const STRETCH: usize = 64;
 
 /// Takes up to sixteen lanes to their ends, each turn as far as the shortest goes.
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
@@ -82,7 +84,8 @@ fn run<'a, const ENCRYPT: bool>(lanes: impl Iterator<Item = Lane<'a>>) {
     let mut streams = Streams::new::<ENCRYPT>(lanes);
     loop {
         let ready = streams.blocks.iter().map(|blocks| blocks.len());
-        let Some(count) = ready.filter(|ready| *ready > 0).min() else { return };
+        let Some(shortest) = ready.filter(|ready| *ready > 0).min() else { return };
+        let count = shortest.min(STRETCH);
         // Half as many registers take most of the time of all: each waits for its own chain.
         if streams.blocks[LANES / 2..].iter().all(|blocks| blocks.is_empty()) {
             streams.advance::<ENCRYPT, 2>(count);
@@ -98,7 +101,10 @@ type Schedule = [[__m512i; LANES / FOUR]; 15];
 /// Sixteen messages in work. A place that is free has no blocks.
 struct Streams<'a> {
     keys: Schedule,
-    chain: Chain,
+    /// The output blocks before the next ones, which the chain adds to the input.
+    fed: [__m512i; LANES / FOUR],
+    /// The input blocks before the next ones, which the chain adds to the output.
+    held: [__m512i; LANES / FOUR],
     blocks: [&'a mut [Block]; LANES],
 }
 
@@ -115,161 +121,121 @@ impl<'a> Streams<'a> {
         let [cipher, plain] = halves(&ivs);
         let keys = expand(&keys);
         if ENCRYPT {
-            Self { keys, chain: Chain { fed: cipher, held: plain }, blocks }
+            Self { keys, fed: cipher, held: plain, blocks }
         } else {
-            Self { keys: inverse(keys), chain: Chain { fed: plain, held: cipher }, blocks }
+            Self { keys: inverse(keys), fed: plain, held: cipher, blocks }
         }
     }
 
-    /// Runs `count` blocks of the first `GROUPS` times four messages, of which every one that is
-    /// not at its end has that many.
+    /// Runs `count` blocks, at most a stretch, of the first `GROUPS` times four messages, of which
+    /// every one that is not at its end has that many.
     // Inlined, it would move all the round keys about.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,vaes")]
     fn advance<const ENCRYPT: bool, const GROUPS: usize>(&mut self, count: usize) {
-        let mut spare = [[0; BLOCK_LEN]; FOUR];
-        let mut cursor = Cursor { at: [spare.as_mut_ptr(); LANES], step: [0; LANES] };
-        for lane in 0..LANES {
-            if let Some((taken, rest)) =
-                core::mem::take(&mut self.blocks[lane]).split_at_mut_checked(count)
-            {
-                cursor.at[lane] = taken.as_mut_ptr();
-                cursor.step[lane] = usize::MAX;
-                self.blocks[lane] = rest;
+        debug_assert!((1..=STRETCH).contains(&count), "a stretch has an end");
+        let mut spare = [[0; BLOCK_LEN]; STRETCH];
+        let places = self.take(count, &mut spare);
+        let zero = _mm512_setzero_si512();
+        let (keys, mut fed, mut held) = (&self.keys, self.fed, self.held);
+        let (mut state, mut input) = ([zero; GROUPS], [zero; GROUPS]);
+        for g in 0..GROUPS {
+            // SAFETY: each place has `count` blocks, so at least one.
+            input[g] = unsafe { gather(&places[g], 0) };
+            state[g] = sum(input[g], fed[g], keys[0][g]);
+        }
+        for i in 0..count {
+            let mut next = [zero; GROUPS];
+            for round in 1..14 {
+                for g in 0..GROUPS {
+                    state[g] = if ENCRYPT {
+                        _mm512_aesenc_epi128(state[g], keys[round][g])
+                    } else {
+                        _mm512_aesdec_epi128(state[g], keys[round][g])
+                    };
+                    stay(&mut state[g]);
+                }
+                // The next blocks come meanwhile, those of four messages a round.
+                if round <= GROUPS && i + 1 < count {
+                    // SAFETY: each place has `count` blocks.
+                    next[round - 1] = unsafe { gather(&places[round - 1], i + 1) };
+                    stay(&mut next[round - 1]);
+                }
+            }
+            for g in 0..GROUPS {
+                let white = _mm512_xor_si512(next[g], keys[0][g]);
+                let key = sum(held[g], keys[14][g], white);
+                state[g] = if ENCRYPT {
+                    _mm512_aesenclast_epi128(state[g], key)
+                } else {
+                    _mm512_aesdeclast_epi128(state[g], key)
+                };
+                fed[g] = _mm512_xor_si512(state[g], white);
+                // SAFETY: each place has `count` blocks.
+                unsafe { scatter(&places[g], i, fed[g]) };
+                (held[g], input[g]) = (input[g], next[g]);
             }
         }
-        let (keys, mut chain) = (&self.keys, self.chain);
-        let whole = count - count % FOUR;
-        // SAFETY: no more than `count` blocks are asked for, and each place has as many or stays
-        // where four are.
-        unsafe {
-            for at in (0..whole).step_by(FOUR) {
-                chain.advance::<ENCRYPT, GROUPS, 4>(keys, &cursor, at);
-            }
-            match count % FOUR {
-                1 => chain.advance::<ENCRYPT, GROUPS, 1>(keys, &cursor, whole),
-                2 => chain.advance::<ENCRYPT, GROUPS, 2>(keys, &cursor, whole),
-                3 => chain.advance::<ENCRYPT, GROUPS, 3>(keys, &cursor, whole),
-                _ => {}
+        (self.fed, self.held) = (fed, held);
+    }
+
+    /// Where the next `count` blocks of each message are: of one that has ended, in `spare`.
+    fn take(
+        &mut self,
+        count: usize,
+        spare: &mut [Block; STRETCH],
+    ) -> [[*mut Block; FOUR]; LANES / FOUR] {
+        let mut places = [[spare.as_mut_ptr(); FOUR]; LANES / FOUR];
+        for (place, blocks) in places.as_flattened_mut().iter_mut().zip(&mut self.blocks) {
+            if let Some((taken, rest)) = core::mem::take(blocks).split_at_mut_checked(count) {
+                (*place, *blocks) = (taken.as_mut_ptr(), rest);
             }
         }
-        self.chain = chain;
+        places
     }
 }
 
 impl Drop for Streams<'_> {
     fn drop(&mut self) {
         // SAFETY: all zeros are a value of these registers.
-        (self.keys, self.chain) = unsafe { core::mem::zeroed() };
+        (self.keys, self.fed, self.held) = unsafe { core::mem::zeroed() };
         // Without it the compiler may leave out a write that nobody reads.
         zeroize::optimization_barrier(self);
     }
 }
 
-/// What sixteen messages carry from block to block.
-#[derive(Clone, Copy)]
-struct Chain {
-    /// The output blocks before the next ones, which the chain adds to the input.
-    fed: [__m512i; LANES / FOUR],
-    /// The input blocks before the next ones, which the chain adds to the output.
-    held: [__m512i; LANES / FOUR],
-}
-
-impl Chain {
-    /// Runs `COUNT` blocks, at most four.
-    ///
-    /// # Safety
-    /// Every place of the cursor has `COUNT` blocks at `at`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,vaes")]
-    unsafe fn advance<const ENCRYPT: bool, const GROUPS: usize, const COUNT: usize>(
-        &mut self,
-        keys: &Schedule,
-        cursor: &Cursor,
-        at: usize,
-    ) {
-        let Self { fed, held } = self;
-        let mut input = [[_mm512_setzero_si512(); FOUR]; GROUPS];
-        let mut output = input;
-        let mut state = [_mm512_setzero_si512(); GROUPS];
-        for g in 0..GROUPS {
-            for (n, row) in input[g].iter_mut().enumerate() {
-                // SAFETY: as the caller says.
-                *row = unsafe { cursor.load::<COUNT>(FOUR * g + n, at) };
-            }
-            input[g] = transpose_quarters(input[g]);
-            state[g] = sum(fed[g], input[g][0], keys[0][g]);
-        }
-        for i in 0..COUNT {
-            for round in &keys[1..14] {
-                for g in 0..GROUPS {
-                    state[g] = if ENCRYPT {
-                        _mm512_aesenc_epi128(state[g], round[g])
-                    } else {
-                        _mm512_aesdec_epi128(state[g], round[g])
-                    };
-                    stay(&mut state[g]);
-                }
-            }
-            for g in 0..GROUPS {
-                let before = if i == 0 { held[g] } else { input[g][i - 1] };
-                // The next input's whitening, which the last of these blocks does without.
-                let white = if i + 1 < COUNT {
-                    _mm512_xor_si512(input[g][i + 1], keys[0][g])
-                } else {
-                    _mm512_setzero_si512()
-                };
-                let key = sum(before, keys[14][g], white);
-                state[g] = if ENCRYPT {
-                    _mm512_aesenclast_epi128(state[g], key)
-                } else {
-                    _mm512_aesdeclast_epi128(state[g], key)
-                };
-                output[g][i] = _mm512_xor_si512(state[g], white);
-            }
-        }
-        for g in 0..GROUPS {
-            (fed[g], held[g]) = (output[g][COUNT - 1], input[g][COUNT - 1]);
-            for (n, row) in transpose_quarters(output[g]).into_iter().enumerate() {
-                // SAFETY: as the caller says.
-                unsafe { cursor.store::<COUNT>(FOUR * g + n, at, row) }
-            }
-        }
+/// Block `i` of four messages.
+///
+/// # Safety
+/// There is such a block in each place.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn gather(places: &[*mut Block; FOUR], i: usize) -> __m512i {
+    let [one, two, three, four] = places;
+    // SAFETY: as the caller says; no alignment is asked for.
+    unsafe {
+        let blocks = _mm512_castsi128_si512(_mm_loadu_si128(one.add(i).cast()));
+        let blocks = _mm512_inserti32x4::<1>(blocks, _mm_loadu_si128(two.add(i).cast()));
+        let blocks = _mm512_inserti32x4::<2>(blocks, _mm_loadu_si128(three.add(i).cast()));
+        _mm512_inserti32x4::<3>(blocks, _mm_loadu_si128(four.add(i).cast()))
     }
 }
 
-/// Where the blocks of each message are.
-struct Cursor {
-    at: [*mut Block; LANES],
-    /// All ones for a message in work, zero for one that stays where it is.
-    step: [usize; LANES],
-}
-
-impl Cursor {
-    /// # Safety
-    /// The lane has `COUNT` blocks at `at`.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn load<const COUNT: usize>(&self, lane: usize, at: usize) -> __m512i {
-        let from = self.at[lane].wrapping_add(at & self.step[lane]).cast();
-        // SAFETY: the mask leaves as many blocks as the caller promises; no alignment is asked for.
-        unsafe { _mm512_maskz_loadu_epi64(mask(COUNT), from) }
+/// Puts block `i` of four messages back.
+///
+/// # Safety
+/// There is such a block in each place.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn scatter(places: &[*mut Block; FOUR], i: usize, blocks: __m512i) {
+    let [one, two, three, four] = places;
+    // SAFETY: as the caller says; no alignment is asked for.
+    unsafe {
+        _mm_storeu_si128(one.add(i).cast(), _mm512_castsi512_si128(blocks));
+        _mm_storeu_si128(two.add(i).cast(), _mm512_extracti32x4_epi32::<1>(blocks));
+        _mm_storeu_si128(three.add(i).cast(), _mm512_extracti32x4_epi32::<2>(blocks));
+        _mm_storeu_si128(four.add(i).cast(), _mm512_extracti32x4_epi32::<3>(blocks));
     }
-
-    /// # Safety
-    /// The lane has `COUNT` blocks at `at`.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn store<const COUNT: usize>(&self, lane: usize, at: usize, value: __m512i) {
-        let to = self.at[lane].wrapping_add(at & self.step[lane]).cast();
-        // SAFETY: the mask leaves as many blocks as the caller promises; no alignment is asked for.
-        unsafe { _mm512_mask_storeu_epi64(to, mask(COUNT), value) }
-    }
-}
-
-/// The halves of so many blocks in a register.
-const fn mask(blocks: usize) -> u8 {
-    if blocks < FOUR { (1 << (2 * blocks)) - 1 } else { u8::MAX }
 }
 
 /// Keeps an instruction where it is written. Left alone, the compiler takes one message through all
@@ -345,6 +311,11 @@ fn halves(pairs: &[u8; 32 * LANES]) -> [[__m512i; LANES / FOUR]; 2] {
 #[target_feature(enable = "avx512f")]
 fn sum(one: __m512i, two: __m512i, three: __m512i) -> __m512i {
     _mm512_ternarylogic_epi64(one, two, three, 0x96)
+}
+
+/// The halves of so many blocks in a register.
+const fn mask(blocks: usize) -> u8 {
+    if blocks < FOUR { (1 << (2 * blocks)) - 1 } else { u8::MAX }
 }
 
 /// Registers of a keystream side by side.

@@ -13,6 +13,9 @@ pub(super) fn in_batches<'a, J: 'a>(
     len: impl Fn(&J) -> usize,
     mut work: impl FnMut(&mut [Option<&'a mut J>]),
 ) {
+    let Some(first) = jobs.next() else { return };
+    let Some(second) = jobs.next() else { return work(&mut [Some(first)]) };
+    let mut jobs = [first, second].into_iter().chain(jobs);
     let mut places = [const { None }; SORTED_MAX];
     loop {
         let mut count = 0;
