@@ -7,7 +7,7 @@ use crate::auth_key::AuthKey;
 use crate::cpu::{Cpu, Ends, HASH_BLOCK_LEN as BLOCK_LEN, Hash};
 use crate::hash::sha1;
 use crate::ige::IgeKey;
-use crate::part::{join, part};
+use crate::part::{join, join_into, part};
 use crate::wipe::Wiped;
 
 /// Who wrote a message. Each direction takes other bytes of the auth key, so that a message cannot
@@ -83,16 +83,16 @@ pub(crate) fn message_keys<'a, const N: usize>(
     let places = hashes.iter_mut().zip(&mut blocks);
     for ((hashes, [a, b]), (key, direction, msg_key)) in places.zip(messages) {
         let half = key.half(direction);
-        **a = join(&[msg_key, part::<0, 36, _>(half), &PADDING_OF_52]);
-        **b = join(&[part::<40, 36, _>(half), msg_key, &PADDING_OF_52]);
+        join_into(a, &[msg_key, part::<0, 36, _>(half), &PADDING_OF_52]);
+        join_into(b, &[part::<40, 36, _>(half), msg_key, &PADDING_OF_52]);
         *hashes = [&**a, &**b].map(|block| Hash::of_blocks(core::slice::from_ref(block)));
     }
     Cpu::here().sha256(hashes.as_flattened_mut());
     let mut keys = [const { IgeKey::NONE }; N];
     for (IgeKey { key, iv }, [a, b]) in keys.iter_mut().zip(&hashes) {
         let (a, b) = (Wiped(a.digest()), Wiped(b.digest()));
-        **key = join(&[part::<0, 8, _>(&a), part::<8, 16, _>(&b), part::<24, 8, _>(&a)]);
-        **iv = join(&[part::<0, 8, _>(&b), part::<8, 16, _>(&a), part::<24, 8, _>(&b)]);
+        join_into(key, &[part::<0, 8, _>(&a), part::<8, 16, _>(&b), part::<24, 8, _>(&a)]);
+        join_into(iv, &[part::<0, 8, _>(&b), part::<8, 16, _>(&a), part::<24, 8, _>(&b)]);
     }
     keys
 }

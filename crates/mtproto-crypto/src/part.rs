@@ -11,13 +11,19 @@ pub(crate) fn part<const AT: usize, const N: usize, const M: usize>(bytes: &[u8;
 
 /// One array out of several pieces, which must fill it exactly.
 pub(crate) fn join<const N: usize>(pieces: &[&[u8]]) -> [u8; N] {
-    debug_assert_eq!(pieces.iter().map(|piece| piece.len()).sum::<usize>(), N);
     let mut out = [0; N];
+    join_into(&mut out, pieces);
+    out
+}
+
+/// Puts the pieces where they shall stay, which spares a copy that would have to wait for them.
+#[inline]
+pub(crate) fn join_into<const N: usize>(out: &mut [u8; N], pieces: &[&[u8]]) {
+    debug_assert_eq!(pieces.iter().map(|piece| piece.len()).sum::<usize>(), N);
     let mut rest = out.as_mut_slice();
     for piece in pieces {
         let Some((slot, after)) = rest.split_at_mut_checked(piece.len()) else { break };
         slot.copy_from_slice(piece);
         rest = after;
     }
-    out
 }

@@ -7,14 +7,14 @@
 #![allow(clippy::indexing_slicing, reason = "sixteen lanes and words, counted by constants")]
 
 use core::arch::x86_64::{
-    __m512i, _mm_set_epi64x, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi32,
-    _mm512_broadcast_i32x4, _mm512_castsi512_si256, _mm512_inserti64x4, _mm512_loadu_si512,
-    _mm512_mask_add_epi32, _mm512_ror_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_srli_epi32, _mm512_ternarylogic_epi32,
-    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m512i, _mm_set_epi64x, _mm256_storeu_si256, _mm512_add_epi32, _mm512_broadcast_i32x4,
+    _mm512_castsi512_si256, _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_ror_epi32,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_i64x2,
+    _mm512_srli_epi32, _mm512_ternarylogic_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
-use super::sha256::{BLOCK_LEN, Block, ROUNDS};
+use super::sha256::{BLOCK_LEN, Block, INITIAL, ROUNDS};
 use super::{Hash, sha_ni};
 
 /// Proof that the processor has the instructions: only [`Token::detect`] makes one.
@@ -52,16 +52,16 @@ const LANES_MIN: usize = 11;
 /// Sixteen words of one register, or sixteen registers of one word each.
 type Square = [__m512i; LANES];
 
-/// Takes up to sixteen hashes on while there are enough of them, each turn as far as the shortest
-/// of their pieces goes.
+/// Takes up to sixteen hashes from their beginning on while there are enough of them, each turn as
+/// far as the shortest of their pieces goes.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn run(hashes: &mut [Hash<'_>]) {
-    let mut states = load_states(hashes);
+    let mut states = INITIAL.map(u32::cast_signed).map(|word| _mm512_set1_epi32(word));
     loop {
         let ready = hashes.iter().map(Hash::ready).filter(|ready| *ready > 0);
         let (lanes, count) = ready.fold((0, usize::MAX), |(n, least), it| (n + 1, least.min(it)));
         if lanes < LANES_MIN {
-            break;
+            return store_states(states, hashes);
         }
         let mut blocks: [&[Block]; LANES] = [&[]; LANES];
         let mut going = 0;
@@ -73,7 +73,6 @@ fn run(hashes: &mut [Hash<'_>]) {
         }
         compress(&mut states, &blocks, going, count);
     }
-    store_states(states, hashes);
 }
 
 /// Puts `count` blocks through every lane that is `going`; the others keep their states.
@@ -157,21 +156,7 @@ fn shifted<const ONE: i32, const TWO: i32, const SHIFT: u32>(word: __m512i) -> _
     _mm512_ternarylogic_epi32(one, two, _mm512_srli_epi32(word, SHIFT), 0x96)
 }
 
-/// The states of the hashes, a word of each in one register.
-#[target_feature(enable = "avx512f,avx512bw")]
-fn load_states(hashes: &[Hash<'_>]) -> [__m512i; 8] {
-    let zero = _mm512_setzero_si512();
-    let mut square = [zero; LANES];
-    for (row, hash) in square.iter_mut().zip(hashes) {
-        // SAFETY: reads the 32 bytes of the array; no alignment is asked for.
-        let state = unsafe { _mm256_loadu_si256(hash.state.as_ptr().cast()) };
-        *row = _mm512_inserti64x4(zero, state, 0);
-    }
-    transpose(&mut square);
-    let [a, b, c, d, e, f, g, h, ..] = square;
-    [a, b, c, d, e, f, g, h]
-}
-
+/// Gives every hash its state back.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn store_states(states: [__m512i; 8], hashes: &mut [Hash<'_>]) {
     let mut square = [_mm512_setzero_si512(); LANES];
