@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mtproto_kit::client::{Fingerprint, Proxy};
 use mtproto_kit::frame::{Framing, Host, Secret};
 
+use crate::bench::BenchArgs;
 use crate::connect::{Target, host, host_and_port, seconds};
 use crate::packet::PacketArgs;
 use crate::secret::SecretArgs;
@@ -27,6 +28,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Bench(BenchArgs),
     Call(CallArgs),
     Demo(DemoArgs),
     Keygen(KeygenArgs),
@@ -101,6 +103,9 @@ pub(crate) struct ServeArgs {
     /// Seconds after which the server's salts change; short ones show whether a client keeps up
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) salt_period: Option<u32>,
+    /// Key exchanges that one IP address may begin in a second, 100 by default
+    #[arg(long, value_name = "N")]
+    pub(crate) exchanges_per_ip: Option<std::num::NonZeroU32>,
     /// Threads that serve; one per core by default
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<std::num::NonZeroUsize>,

@@ -16,6 +16,13 @@ use crate::keys;
 #[derive(Clone, Debug)]
 pub(crate) struct Target(String);
 
+impl Target {
+    /// As it was given, with the secret of a proxy link.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Target {
     type Err = String;
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a command is where the time comes from")]
 
 mod args;
+mod bench;
 mod call;
 mod connect;
 mod demo;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let quiet = if let Command::Serve(_) = args.command { "warn" } else { "error" };
     log_to_stderr(args.verbose, quiet);
     let outcome = match args.command {
+        Command::Bench(args) => bench::run(&args),
         Command::Call(args) => run(call::run(args)),
         Command::Demo(args) => run(demo::run(args)),
         Command::Keygen(args) => keygen::run(&args),

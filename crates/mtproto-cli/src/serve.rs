@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mtproto_kit::frame::Host;
-use mtproto_kit::server::{ServeError, Server, ServerBuilder, Strictness, TlsServer};
+use mtproto_kit::server::{Limits, ServeError, Server, ServerBuilder, Strictness, TlsServer};
 use mtproto_kit::store_redb::RedbKeyStore;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -137,6 +137,11 @@ fn configure(args: &ServeArgs, pair: KeyPair) -> ServerBuilder {
     }
     if let Some(seconds) = args.salt_period {
         builder = builder.salt_period(Duration::from_secs(seconds.into()));
+    }
+    if let Some(rate) = args.exchanges_per_ip {
+        let mut limits = Limits::default();
+        limits.exchanges_per_ip_per_second = rate;
+        builder = builder.limits(limits);
     }
     if let Some(shards) = args.shards {
         builder = builder.shards(shards);

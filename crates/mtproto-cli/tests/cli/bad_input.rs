@@ -198,6 +198,32 @@ fn a_server_is_another_one_than_meant() {
 }
 
 #[test]
+fn a_server_cannot_be_loaded() {
+    let (dir, other) = (directory(), directory());
+    let served = Served::start(dir.path(), &["--exchanges-per-ip", "20"]);
+    mtproto(&["keygen", "--dir", text(other.path())]);
+    let (uri, key, other_key) = (served.uri(), public_key(dir.path()), public_key(other.path()));
+    let bench = |uri: &str, args: &[&str], code, words: &[&str]| {
+        let mut all = vec!["bench", uri, "--key", text(&key), "--seconds", "0.1"];
+        all.extend(args);
+        fails(&all, code, words);
+    };
+    bench("ws://127.0.0.1:1", &[], USAGE, &["ws://127.0.0.1:1", "tcp://HOST:PORT"]);
+    bench(&uri, &["--connections", "0"], USAGE, &["0", "--connections"]);
+    bench(&uri, &["--containers", "2000"], USAGE, &["2000", "--containers", "1019"]);
+    bench(&uri, &["--pid", "999999999"], USAGE, &["--pid 999999999", "give the server's own"]);
+    bench(&uri, &["--framing", "full", "--obfuscated"], USAGE, &["full", "obfuscat"]);
+    let fake_tls = "ee00112233445566778899aabbccddeeff612e62";
+    bench(&uri, &["--secret", fake_tls], USAGE, &["--secret", "fake TLS", "give"]);
+    bench("tcp://127.0.0.1:1", &[], NETWORK, &["refused", "check the address"]);
+
+    let unknown = ["bench", &uri, "--key", text(&other_key)];
+    fails(&unknown, NETWORK, &["no RSA key that is trusted", "--key"]);
+    let many = ["--handshakes", "--connections", "50"];
+    bench(&uri, &many, NETWORK, &["transport flood", "--exchanges-per-ip"]);
+}
+
+#[test]
 fn a_server_has_lost_the_key_of_a_session_file() {
     let (dir, home) = (directory(), directory());
     let (key, session) = (public_key(dir.path()), home.path().join("client.session"));

@@ -1,6 +1,7 @@
 //! The `mtproto` binary, run as a person or a script runs it.
 
 mod bad_input;
+mod bench;
 mod commands;
 mod packet;
 mod secret;

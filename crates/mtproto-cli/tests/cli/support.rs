@@ -94,6 +94,11 @@ impl Served {
         format!("tcp://{}", self.address)
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it prints from now until it ends.
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = String::new();
