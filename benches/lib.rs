@@ -10,6 +10,7 @@
 //!
 //! Started by `cargo test`, a benchmark does each piece of work once and prints nothing.
 
+pub mod floor;
 mod options;
 mod report;
 
@@ -52,7 +53,9 @@ impl Bench {
         }
         let mut cases: Vec<_> = cases.into_iter().collect();
         if !self.options.measure {
-            cases.iter_mut().for_each(|case| (case.run)(1));
+            for case in &mut cases {
+                (case.run)(1);
+            }
             return;
         }
         let sample_time = self.options.sample_time;
@@ -96,20 +99,37 @@ pub struct Case<'a> {
     side: Side,
     /// How many operations one call does.
     operations: u32,
-    /// Does that many calls.
-    run: Box<dyn FnMut(u64) + 'a>,
+    /// Does that many calls, and says how long they took.
+    run: Box<dyn FnMut(u64) -> Duration + 'a>,
 }
 
 impl<'a> Case<'a> {
     /// Our way; a call of `work` does one operation. What it returns counts as used.
     pub fn ours<T>(by: &'static str, mut work: impl FnMut() -> T + 'a) -> Self {
         // The loop is in here so that the call through the box is not timed with every operation.
-        let run = Box::new(move |calls| {
-            for _ in 0..calls {
-                black_box(work());
-            }
-        });
-        Self { by, side: Side::Ours, operations: 1, run }
+        let run = move |calls| {
+            time(|| {
+                for _ in 0..calls {
+                    black_box(work());
+                }
+            })
+        };
+        Self { by, side: Side::Ours, operations: 1, run: Box::new(run) }
+    }
+
+    /// Our way with what `prepare` makes before each call, which is not timed. A call should last
+    /// some microseconds: the stopwatch is read with each.
+    pub fn ours_with<P, T>(
+        by: &'static str,
+        mut prepare: impl FnMut() -> P + 'a,
+        mut work: impl FnMut(P) -> T + 'a,
+    ) -> Self {
+        let mut call = move || {
+            let prepared = prepare();
+            time(|| black_box(work(prepared)))
+        };
+        let run = move |calls| (0..calls).map(|_| call()).sum();
+        Self { by, side: Side::Ours, operations: 1, run: Box::new(run) }
     }
 
     /// The way of whoever is called `by`, to which the others are compared.
@@ -132,7 +152,7 @@ impl<'a> Case<'a> {
     fn calls_within(&mut self, sample_time: Duration) -> u64 {
         let mut calls = 1;
         loop {
-            let took = time(|| (self.run)(calls));
+            let took = (self.run)(calls);
             if took >= sample_time / 4 {
                 let fitting = u128::from(calls) * sample_time.as_nanos() / took.as_nanos().max(1);
                 return u64::try_from(fitting).unwrap_or(u64::MAX).max(1);
@@ -143,7 +163,7 @@ impl<'a> Case<'a> {
 
     /// Nanoseconds an operation.
     fn sample(&mut self, calls: u64) -> f64 {
-        let took = time(|| (self.run)(calls));
+        let took = (self.run)(calls);
         took.as_secs_f64() * 1e9 / (calls as f64 * f64::from(self.operations))
     }
 }
@@ -168,10 +188,13 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the stopwatch")]
-fn time(work: impl FnOnce()) -> Duration {
+fn time<T>(work: impl FnOnce() -> T) -> Duration {
     let start = Instant::now();
-    work();
-    start.elapsed()
+    let outcome = work();
+    let took = start.elapsed();
+    // What it takes to drop it is nobody's work.
+    drop(outcome);
+    took
 }
 
 #[cfg(test)]
@@ -197,6 +220,19 @@ mod tests {
         assert!(case.sample(10) < 1e6);
         drop(case);
         assert!(calls > 10);
+    }
+
+    #[test]
+    fn what_is_prepared_is_used_once() {
+        let (mut prepared, mut used) = (0, Vec::new());
+        let prepare = || {
+            prepared += 1;
+            prepared
+        };
+        let mut case = Case::ours_with("ours", prepare, |number| used.push(number));
+        case.sample(3);
+        drop(case);
+        assert_eq!(used, [1, 2, 3]);
     }
 
     #[test]

@@ -1,17 +1,21 @@
-//! Service messages out of their types and into them, against grammers-tl-types.
+//! Service messages out of their types and into them, against grammers-tl-types, and against a
+//! floor that has neither types nor allocations.
 
 use std::hint::black_box;
 
-use grammers_tl_types::{self as peer, Deserializable, Serializable};
-use mtproto_benches::{Bench, Case};
+use bytes::Bytes;
+use grammers_tl_types::{self as peer, Cursor, Deserializable, Serializable};
+use mtproto_benches::{Bench, Case, floor, noise};
+use mtproto_pack::{Message, read_container, write_container};
 use mtproto_tl::types::MsgsAck;
-use mtproto_tl::{Decode, Encode, MsgId};
+use mtproto_tl::{Decode, Encode, MsgId, Seqno};
 
 const PEER: &str = "grammers-tl-types";
 
 fn main() {
     let mut bench = Bench::from_args("tl");
     msgs_ack(&mut bench, 100);
+    container(&mut bench, 20, 32);
 }
 
 /// Out into a buffer that is used again, and in from a slice.
@@ -26,7 +30,13 @@ fn msgs_ack(bench: &mut Bench, count: u64) {
     assert_eq!(MsgsAck::from_slice(&bytes), Ok(ours.clone()));
     assert!(peer::enums::MsgsAck::from_bytes(&bytes).is_ok_and(|it| it == theirs));
 
-    let (mut out, mut peer_out) = (Vec::new(), Vec::new());
+    let (mut out, mut peer_out, mut floor_out) = (Vec::new(), Vec::new(), Vec::new());
+    let numbers: Vec<u64> = ids().collect();
+    floor::write_msgs_ack(&numbers, &mut floor_out);
+    assert_eq!(floor_out, bytes);
+    let sum = numbers.iter().fold(0, |sum: u64, id| sum.wrapping_add(*id));
+    assert_eq!(floor::sum_msgs_ack(&bytes), Some(sum));
+
     let encode = [
         Case::ours("ours", || {
             out.clear();
@@ -38,11 +48,57 @@ fn msgs_ack(bench: &mut Bench, count: u64) {
             black_box(&theirs).serialize(&mut peer_out);
             black_box(&mut peer_out);
         }),
+        Case::limit("floor", || {
+            floor_out.clear();
+            floor::write_msgs_ack(black_box(&numbers), &mut floor_out);
+            black_box(&mut floor_out);
+        }),
     ];
     bench.compare(&format!("msgs_ack of {count} out"), bytes.len(), encode);
     let decode = [
         Case::ours("ours", || MsgsAck::from_slice(black_box(&bytes))),
         Case::peer(PEER, || peer::enums::MsgsAck::from_bytes(black_box(&bytes))),
+        Case::limit("floor", || floor::sum_msgs_ack(black_box(&bytes))),
     ];
     bench.compare(&format!("msgs_ack of {count} in"), bytes.len(), decode);
+}
+
+/// In from a packet: ours shares its bytes, the peer copies each body.
+fn container(bench: &mut Bench, count: u32, len: usize) {
+    let message = |n: u32| Message {
+        id: MsgId(0x5f00_0000_0000_0001 + u64::from(n) * 4),
+        seqno: Seqno(n << 1 | 1),
+        body: noise(len, n.into()).into(),
+    };
+    let messages: Vec<_> = (0..count).map(message).collect();
+    let mut bytes = Vec::new();
+    write_container(&messages, &mut bytes);
+    let bytes = Bytes::from(bytes);
+    assert_eq!(read_container(&bytes).as_deref(), Ok(&messages[..]));
+    let bodies = peer_bodies(&bytes).unwrap();
+    assert!(bodies.iter().eq(messages.iter().map(|message| &message.body)));
+    assert_eq!(floor::container_bytes(&bytes), Some(count as usize * len));
+
+    let cases = [
+        Case::ours("ours", || read_container(black_box(&bytes))),
+        Case::peer(PEER, || peer_bodies(black_box(&bytes))),
+        Case::limit("floor", || floor::container_bytes(black_box(&bytes))),
+    ];
+    bench.compare(&format!("container of {count} in"), bytes.len(), cases);
+}
+
+/// As grammers-mtproto reads a container, with the peer's readers.
+fn peer_bodies(container: &[u8]) -> Result<Vec<Vec<u8>>, peer::deserialize::Error> {
+    let mut input = Cursor::from_slice(container);
+    u32::deserialize(&mut input)?;
+    let count = i32::deserialize(&mut input)?;
+    (0..count)
+        .map(|_| {
+            i64::deserialize(&mut input)?;
+            i32::deserialize(&mut input)?;
+            let mut body = vec![0; i32::deserialize(&mut input)? as usize];
+            input.read_exact(&mut body)?;
+            Ok(body)
+        })
+        .collect()
 }

@@ -1,5 +1,6 @@
 //! What the workspace does to itself: `cargo xtask --help`.
 
+mod bench;
 mod ci;
 mod codegen;
 mod fuzz;
@@ -24,6 +25,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     Ci(ci::Arguments),
     Codegen(codegen::Arguments),
     Fuzz(fuzz::Arguments),
@@ -36,6 +38,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Codegen(arguments) => codegen::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
