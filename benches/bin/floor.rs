@@ -1,8 +1,8 @@
 //! The least that a server can do for a ping: read, open, walk, answer, seal, write.
 //!
-//! A yardstick for `mtproto bench`, not a server: intermediate framing only, one thread, no session,
-//! no check but `msg_key`, no limits. Keys are exchanged as the real server does it, because
-//! whoever loads it wants one.
+//! A yardstick for `mtproto bench`, not a server: intermediate framing only, one thread, no
+//! session, no check but `msg_key`, no limits. Keys are exchanged as the real server does it,
+//! because whoever loads it wants one.
 //!
 //! ```text
 //! floor --dir DIR

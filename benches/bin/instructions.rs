@@ -1,4 +1,4 @@
-//! Does one work so many times, for whoever counts instructions: `cargo xtask bench --instructions`.
+//! Does one work so many times, for `cargo xtask bench --instructions` to count what it takes.
 //!
 //! ```text
 //! instructions WORK TIMES

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the rows of `docs/performance.md`, measured.
 
 mod end_to_end;
-mod instructions;
+pub(crate) mod instructions;
 mod layers;
 mod process;
 mod table;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
+use crate::bench::instructions;
 use crate::workspace::{cargo, metadata};
 use crate::{codegen, fuzz, layers, sim, spec, tidy};
 
@@ -43,6 +44,8 @@ enum Step {
     Test,
     /// A few seeds of the simulator: `cargo xtask sim`.
     Sim,
+    /// Instructions of codec and session: `cargo xtask bench --instructions`.
+    Count,
     /// The targets of `cargo xtask fuzz` compile.
     Fuzz,
     /// Every crate compiles with no feature and with all.
@@ -111,6 +114,7 @@ impl Step {
             Self::Doc => succeed(cargo().args(DOC).env("RUSTDOCFLAGS", "-D warnings")),
             Self::Test => succeed(cargo().args(["test", "--workspace"])),
             Self::Sim => sim::run(&sim::Arguments::short()).map(|()| Outcome::Passed),
+            Self::Count => count(),
             Self::Fuzz => fuzz_targets(),
             Self::Features => features(),
             Self::Api => codegen::run(&codegen::Arguments::api()).map(|()| Outcome::Passed),
@@ -118,6 +122,13 @@ impl Step {
             Self::Oldest => oldest(),
         }
     }
+}
+
+fn count() -> anyhow::Result<Outcome> {
+    if !instructions::can_count() {
+        return Ok(Outcome::Skipped(instructions::NO_VALGRIND.to_owned()));
+    }
+    instructions::run(false).map(|()| Outcome::Passed)
 }
 
 /// Runs `command`, whose output goes where ours goes.

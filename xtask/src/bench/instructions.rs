@@ -27,9 +27,9 @@ const WORKS: [Work; 4] = [
 ];
 
 /// Counts, prints, and fails if a work takes too many.
-pub(super) fn run(as_json: bool) -> anyhow::Result<()> {
-    if !has_valgrind() {
-        println!("instructions are not counted: there is no valgrind; install it to count them");
+pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
+    if !can_count() {
+        println!("instructions are not counted: {NO_VALGRIND}");
         return Ok(());
     }
     let build = ["build", "--quiet", "--release", "--package", "mtproto-benches"];
@@ -64,7 +64,7 @@ pub(super) fn run(as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn has_valgrind() -> bool {
+pub(crate) fn can_count() -> bool {
     let mut valgrind = Command::new("valgrind");
     let outcome = valgrind.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     outcome.is_ok_and(|status| status.success())
@@ -94,6 +94,9 @@ fn counted(said: &str) -> Option<f64> {
     let (_, after) = said.split_once("Collected : ")?;
     after.lines().next()?.trim().parse().ok()
 }
+
+/// Why nothing is counted, and what to do.
+pub(crate) const NO_VALGRIND: &str = "there is no valgrind; install it to count instructions";
 
 const FEW: u32 = 100;
 const MANY: u32 = 600;

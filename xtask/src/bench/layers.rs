@@ -8,28 +8,28 @@ use serde_json::Value;
 use super::{figure, table::Row};
 use crate::workspace::cargo;
 
-/// A row, the benchmark that has it, and which of its works it is.
+/// A row, the benchmark that has it, and parts of the names that its works have there.
 struct Layer {
     row: u32,
     target: &'static str,
-    works: &'static str,
+    works: &'static [&'static str],
 }
 
 const LAYERS: [Layer; 14] = [
-    Layer { row: 1, target: "crypto", works: "IGE encrypt" },
-    Layer { row: 1, target: "crypto", works: "IGE decrypt" },
-    Layer { row: 2, target: "crypto", works: "IGE of 16" },
-    Layer { row: 3, target: "crypto", works: "open" },
-    Layer { row: 4, target: "crypto", works: "seal " },
-    Layer { row: 5, target: "crypto", works: "seal 16" },
-    Layer { row: 6, target: "crypto", works: "obfuscation" },
-    Layer { row: 7, target: "tl", works: "msgs_ack" },
-    Layer { row: 7, target: "tl", works: "container" },
-    Layer { row: 8, target: "session", works: "session out" },
-    Layer { row: 9, target: "session", works: "session in" },
-    Layer { row: 12, target: "crypto", works: "pq" },
-    Layer { row: 17, target: "http_polls", works: "" },
-    Layer { row: 19, target: "gzip", works: "gzip in" },
+    Layer { row: 1, target: "crypto", works: &["IGE encrypt", "IGE decrypt"] },
+    Layer { row: 2, target: "crypto", works: &["IGE of 16"] },
+    Layer { row: 3, target: "crypto", works: &["open"] },
+    Layer { row: 4, target: "crypto", works: &["seal 64", "seal 1", "seal 5"] },
+    Layer { row: 5, target: "crypto", works: &["seal of 16"] },
+    Layer { row: 6, target: "crypto", works: &["obfuscation"] },
+    Layer { row: 7, target: "tl", works: &["msgs_ack", "container"] },
+    Layer { row: 8, target: "session", works: &["session out"] },
+    Layer { row: 9, target: "session", works: &["session in"] },
+    Layer { row: 10, target: "handshake", works: &["a key, server"] },
+    Layer { row: 11, target: "handshake", works: &["a key, client"] },
+    Layer { row: 12, target: "crypto", works: &["pq"] },
+    Layer { row: 17, target: "http_polls", works: &[] },
+    Layer { row: 19, target: "gzip", works: &["gzip in"] },
 ];
 
 pub(super) fn has(row: u32) -> bool {
@@ -44,7 +44,7 @@ pub(super) fn measure(
     for layer in LAYERS.iter().filter(|layer| wants(layer.row)) {
         let mut command = cargo();
         command.args(["bench", "--quiet", "--package", "mtproto-benches", "--bench"]);
-        command.args([layer.target, "--", "--json", layer.works]);
+        command.args([layer.target, "--", "--json"]).args(layer.works);
         let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo bench")?;
         if !output.status.success() {
             bail!("cargo bench --bench {} ended with {}", layer.target, output.status);
@@ -58,30 +58,54 @@ pub(super) fn measure(
     Ok(())
 }
 
-/// One row for each case of ours. The ratios that stand in its line say what the others took.
+/// One row for each case of ours, and for each figure that stands alone.
 fn rows(number: u32, lines: &[Value]) -> anyhow::Result<Vec<Row>> {
-    let ours = lines.iter().filter(|line| is_ours(line));
-    ours.map(|line| {
-        let ours = figure(line, "median_ns")?;
-        let ratio = |name: &str| line.get(name).and_then(Value::as_f64);
-        let text = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (work, by) = (text("work"), text("by"));
-        let what = if by == "ours" { work.to_owned() } else { format!("{work}: {by}") };
-        Ok(Row {
-            number,
-            what,
-            unit: "ns",
-            ours,
-            peer: ratio("times_peer").map(|ratio| ratio * ours),
-            limit: ratio("of_limit").map(|ratio| ratio * ours),
-            more_is_better: false,
-        })
-    })
-    .collect()
+    let mut rows = Vec::new();
+    for line in lines {
+        match line.get("by").and_then(Value::as_str) {
+            Some(by) if by.starts_with("ours") => rows.push(compared(number, line, by)?),
+            Some(_) => {}
+            None => rows.extend(alone(number, line)),
+        }
+    }
+    Ok(rows)
 }
 
-fn is_ours(line: &Value) -> bool {
-    line.get("by").and_then(Value::as_str).is_some_and(|by| by.starts_with("ours"))
+/// A case of ours. The ratios that stand in its line say what the others took.
+fn compared(number: u32, line: &Value, by: &str) -> anyhow::Result<Row> {
+    let ours = figure(line, "median_ns")?;
+    let ratio = |name: &str| line.get(name).and_then(Value::as_f64);
+    let work = name_of(line);
+    Ok(Row {
+        number,
+        what: if by == "ours" { work.to_owned() } else { format!("{work}: {by}") },
+        unit: "ns",
+        ours,
+        peer: ratio("times_peer").map(|ratio| ratio * ours),
+        limit: ratio("of_limit").map(|ratio| ratio * ours),
+        more_is_better: false,
+    })
+}
+
+/// Figures that nothing is compared with; their names say their units.
+fn alone(number: u32, line: &Value) -> Vec<Row> {
+    let fields = line.as_object().into_iter().flatten();
+    let figures = fields.filter_map(|(name, value)| Some((name, value.as_f64()?)));
+    figures
+        .map(|(name, ours)| Row {
+            number,
+            what: format!("{}: {name}", name_of(line)),
+            unit: "",
+            ours,
+            peer: None,
+            limit: None,
+            more_is_better: false,
+        })
+        .collect()
+}
+
+fn name_of(line: &Value) -> &str {
+    line.get("work").and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -92,10 +116,21 @@ mod tests {
 
     #[test]
     fn figures_of_others_come_from_the_ratios() {
-        let line = |by, median, peer, limit| json!({"work": "w", "by": by, "median_ns": median, "times_peer": peer, "of_limit": limit});
-        let lines = [line("ours", 10.0, Some(3.0), Some(0.5)), line("peer", 30.0, Some(1.0), None)];
+        let line = |by: &str, median: f64, peer: Value, limit: Value| {
+            let mut line = json!({ "work": "w", "by": by, "median_ns": median });
+            line["times_peer"] = peer;
+            line["of_limit"] = limit;
+            line
+        };
+        let ours = line("ours", 10.0, json!(3.0), json!(0.5));
+        let peer = line("peer", 30.0, json!(1.0), Value::Null);
+        let lines = [ours, peer];
         let [row] = rows(7, &lines).unwrap().try_into().unwrap();
         assert_eq!((row.ours, row.peer, row.limit), (10.0, Some(30.0), Some(5.0)));
         assert!(rows(7, &[json!({"by": "ours"})]).is_err());
+
+        let alone = rows(17, &[json!({"work": "held", "bytes": 900.0, "note": "x"})]).unwrap();
+        let [row] = alone.try_into().unwrap();
+        assert_eq!((row.what.as_str(), row.ours, row.peer), ("held: bytes", 900.0, None));
     }
 }

@@ -67,18 +67,19 @@ fn object(row: &Row) -> serde_json::Value {
     })
 }
 
-const HEADINGS: &str = "row  what                                          unit            ours         peer        limit   x peer  of limit";
+const HEADINGS: &str = concat!(
+    "row  what                                          unit            ours         peer",
+    "        limit   x peer  of limit",
+);
 
 fn columns(row: &Row) -> String {
     let Row { number, what, unit, ours, .. } = row;
     let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), written);
     let ratio = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
-    let (peer, limit) = (figure(row.peer), figure(row.limit));
+    let (ours, peer, limit) = (written(*ours), figure(row.peer), figure(row.limit));
+    let figures = format!("{ours:>12} {peer:>12} {limit:>12}");
     let (times_peer, of_limit) = (ratio(row.times_peer()), ratio(row.of_limit()));
-    let ours = written(*ours);
-    format!(
-        "{number:>3}  {what:<44}  {unit:<8}{ours:>12} {peer:>12} {limit:>12} {times_peer:>8} {of_limit:>9}"
-    )
+    format!("{number:>3}  {what:<44}  {unit:<8}{figures} {times_peer:>8} {of_limit:>9}")
 }
 
 /// With as many decimals as say something.
