@@ -102,8 +102,8 @@ impl Exchange {
         only(Self::handle_all(vec![Turn { state: self, query, config, server_time }], random))
     }
 
-    /// Lets each exchange take its next query, or a repeated one; how they go on, in order. As many
-    /// as there are [`mtproto_crypto::powers_at_once`] hardly take longer than one.
+    /// Lets each exchange take its next query, or a repeated one; how they go on, in order. How
+    /// many it is worth while to compute at once, [`mtproto_crypto::powers_at_once`] says.
     pub fn handle_all(
         turns: Vec<Turn<'_, Self>>,
         random: &mut dyn SecureRandom,

@@ -46,7 +46,18 @@ impl Comb {
             #[cfg(target_arch = "x86_64")]
             Table::Ifma(token, rows) => {
                 for exponents in exponents.chunks(ifma::LANES) {
-                    powers.extend(self.eight(*token, rows, exponents).iter().take(exponents.len()));
+                    if exponents.len() >= ifma::eight_min::<8>() {
+                        let eight = self.eight(*token, rows, exponents);
+                        powers.extend(eight.iter().take(exponents.len()));
+                        continue;
+                    }
+                    let (pairs, last) = exponents.as_chunks();
+                    for pair in pairs {
+                        powers.extend(*self.few::<2>(*token, rows, *pair));
+                    }
+                    for exponent in last {
+                        powers.extend(*self.few::<1>(*token, rows, [*exponent]));
+                    }
                 }
             }
             Table::Portable(rows) => {
@@ -77,15 +88,29 @@ impl Comb {
         rows: &[ifma::Row<8>],
         exponents: &[&U2048],
     ) -> Zeroizing<[U2048; ifma::LANES]> {
-        let mut results = Zeroizing::new([U2048::ZERO; ifma::LANES]);
         let words = |lane: usize| exponents.get(lane).map_or(&[][..], |it| it.as_words());
-        let (modulus, r2) =
-            (self.params.modulus().as_ref().as_words(), self.params.r2().as_words());
+        let (modulus, r2) = self.words();
         let words = ifma::fixed_powers(token, modulus, r2, rows, array::from_fn(words));
-        for (result, words) in results.iter_mut().zip(words.iter()) {
-            result.as_mut_words().copy_from_slice(words.as_flattened());
-        }
-        results
+        Zeroizing::new(words.map(|words| from_words(&words)))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn few<const COUNT: usize>(
+        &self,
+        token: ifma::Token,
+        rows: &[ifma::Row<8>],
+        exponents: [&U2048; COUNT],
+    ) -> Zeroizing<[U2048; COUNT]> {
+        let (modulus, r2) = self.words();
+        let exponents = exponents.map(|it| &it.as_words()[..]);
+        let words = ifma::few_fixed_powers(token, modulus, r2, rows, exponents);
+        Zeroizing::new(words.map(|words| from_words(&words)))
+    }
+
+    /// The modulus, and what brings a number into Montgomery form.
+    #[cfg(target_arch = "x86_64")]
+    fn words(&self) -> (&[u64], &[u64]) {
+        (self.params.modulus().as_ref().as_words(), self.params.r2().as_words())
     }
 }
 
@@ -121,6 +146,13 @@ fn ifma_rows(base: &U2048, params: &Params) -> Vec<ifma::Row<8>> {
         ifma::in_digits(entry.as_words())
     };
     rows(base, params).map(|row| row.map(entry)).collect()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn from_words(words: &[[u64; 4]; 8]) -> U2048 {
+    let mut number = U2048::ZERO;
+    number.as_mut_words().copy_from_slice(words.as_flattened());
+    number
 }
 
 /// The digit at a place, which is no secret.

@@ -36,7 +36,7 @@ impl DhSecret {
     }
 
     /// Draws `count` exponents, which costs less than one by one where the processor calculates
-    /// [`side by side`](crate::powers_at_once).
+    /// [several at once](crate::powers_at_once).
     pub fn generate_many(
         group: &Group,
         count: usize,

@@ -37,7 +37,7 @@ pub use ctr::CtrStream;
 pub use curve25519::curve25519_public_key;
 pub use ige::IgeKey;
 pub use kdf::{Direction, first_salt, new_nonce_hash, tmp_aes};
-pub use powers::at_once as powers_at_once;
+pub use powers::powers_at_once;
 #[cfg(feature = "os-random")]
 pub use random::OsRandom;
 #[cfg(any(test, feature = "seeded-random"))]

@@ -1,7 +1,7 @@
 //! Threads for the arithmetic of key exchanges, apart from everything else, so that a flood of
 //! handshakes costs the flooder and not the sessions that already live.
 //!
-//! A thread takes what waits of one kind, as much as the processor computes side by side; it waits
+//! A thread takes what waits of one kind, as much as it is worth while to compute at once; it waits
 //! for nobody to come along.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -87,11 +87,18 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for a task, and takes up to `count` of its kind. `None` when there will be no more.
-    fn take<K: PartialEq>(&self, count: usize, kind: impl Fn(&T) -> K) -> Option<Vec<T>> {
+    /// Waits for a task, and takes as many of its kind as `at_once` says of those that wait. `None`
+    /// when there will be no more.
+    fn take<K: PartialEq>(
+        &self,
+        at_once: impl Fn(usize) -> usize,
+        kind: impl Fn(&T) -> K,
+    ) -> Option<Vec<T>> {
         let mut waiting = self.lock();
         loop {
             if let Some(first) = waiting.tasks.first().map(&kind) {
+                let alike = waiting.tasks.iter().filter(|task| kind(task) == first);
+                let count = at_once(alike.count());
                 let alike = waiting.tasks.extract_if(.., |task| kind(task) == first);
                 return Some(alike.take(count).collect());
             }
@@ -114,7 +121,7 @@ impl<T> Queue<T> {
 
 fn work(queue: &Queue<Task>) {
     let mut random = OsRandom::new();
-    while let Some(tasks) = queue.take(powers_at_once(), |task| task.job.kind()) {
+    while let Some(tasks) = queue.take(powers_at_once, |task| task.job.kind()) {
         let tasks = tasks.into_iter().map(|task| (*task.job, task.done));
         let (jobs, waiting): (Vec<_>, Vec<_>) = tasks.unzip();
         for (done, computed) in waiting.into_iter().zip(Job::run_all(jobs, &mut random)) {
@@ -135,7 +142,7 @@ mod tests {
     }
 
     fn take(queue: &Queue<u32>) -> Option<Vec<u32>> {
-        queue.take(3, |task| task % 2)
+        queue.take(|waiting| if waiting > 2 { 3 } else { 1 }, |task| task % 2)
     }
 
     #[test]
@@ -143,7 +150,8 @@ mod tests {
         let queue = queue([1, 2, 3, 4, 5, 7, 9, 6]);
         assert_eq!(take(&queue), Some(vec![1, 3, 5]));
         assert_eq!(take(&queue), Some(vec![2, 4, 6]));
-        assert_eq!(take(&queue), Some(vec![7, 9]));
+        assert_eq!(take(&queue), Some(vec![7]));
+        assert_eq!(take(&queue), Some(vec![9]));
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Modular powers with the 52-bit multiplications of AVX-512 IFMA: eight side by side.
 //!
 //! A register holds one digit of eight numbers, each of which has a modulus and an exponent of its
-//! own, so eight powers cost what one does. Products are made from blocks of five digits, which
-//! stay in registers; a square needs each pair of blocks once.
+//! own, so eight powers cost what one does; `pair` is for fewer of them. Products are made from
+//! blocks of five digits, which stay in registers; a square needs each pair of blocks once.
 //!
 //! All numbers are in Montgomery form and below twice the modulus: `R = 2^(260 N)` leaves enough
 //! room above it that no step has to compare (almost Montgomery multiplication). No branch and no
 //! address depends on a base or an exponent: a table of powers is read as a whole, under masks.
 
 #![allow(unsafe_code, reason = "loads, stores and the call into code that needs the instructions")]
+
+mod pair;
 
 use core::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask, _mm512_loadu_si512,
@@ -17,10 +19,17 @@ use core::arch::x86_64::{
 };
 use core::array;
 
+pub(crate) use pair::{fixed_powers as few_fixed_powers, powers as few_powers};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Powers side by side.
 pub(crate) const LANES: usize = 8;
+
+/// Powers from which on it takes less time to calculate eight in lanes than two at a time. Two
+/// leave parts of registers empty when their numbers are short.
+pub(crate) const fn eight_min<const N: usize>() -> usize {
+    if N < 8 { 5 } else { 7 }
+}
 
 /// Proof that the processor has the instructions: only [`Token::detect`] makes one.
 #[derive(Clone, Copy)]
@@ -161,13 +170,8 @@ impl<const N: usize> Field<N> {
         let inverse = load(&lanes.map(|lane| negative_inverse(lane.modulus)));
         let modulus = spread(lanes.map(|lane| lane.modulus));
         let mut field = Self { modulus, inverse, one: zero, r2: zero, wide: [zero; 2] };
-        // From 2^(512 N) to R^2 = 2^(520 N): as a b / R of powers of two, twice.
-        let mut power = [0; 32];
-        if let Some(word) = power.get_mut(138 * N / 64) {
-            *word = 1 << (138 * N % 64);
-        }
         let r2 = spread(lanes.map(|lane| lane.r2));
-        let root = field.multiply(&r2, &spread([&power; LANES]));
+        let root = field.multiply(&r2, &spread([&root_of_r2::<N>(); LANES]));
         field.r2 = field.square(&root);
         field.one = field.multiply(&field.r2.clone(), &spread([&[1]; LANES]));
         field
@@ -362,16 +366,26 @@ fn spread<const N: usize>(words: [&[u64]; LANES]) -> Number<N> {
 fn gather<const N: usize>(number: &Number<N>) -> Words<N> {
     let mut out = Words::<N>::new([[[0; 4]; N]; LANES]);
     for (i, digit) in number.as_flattened().iter().enumerate() {
-        let (at, shift) = (52 * i / 64, 52 * i % 64);
         for (words, digit) in out.iter_mut().zip(store(*digit)) {
-            let wide = u128::from(digit) << shift;
-            let words = words.as_flattened_mut().iter_mut().skip(at);
-            for (word, part) in words.zip([wide as u64, (wide >> 64) as u64]) {
-                *word |= part;
-            }
+            put(words.as_flattened_mut(), 52 * i, digit);
         }
     }
     out
+}
+
+/// `2^(138 N)`, by which `2^(512 N)` becomes `R^2 = 2^(520 N)`: their product over `R` is the root.
+fn root_of_r2<const N: usize>() -> [u64; 32] {
+    let mut root = [0; 32];
+    put(&mut root, 138 * N, 1);
+    root
+}
+
+/// Adds a digit to the words, where there are zeros, from bit `at` on.
+fn put(words: &mut [u64], at: usize, digit: u64) {
+    let wide = u128::from(digit) << (at % 64);
+    for (word, part) in words.iter_mut().skip(at / 64).zip([wide as u64, (wide >> 64) as u64]) {
+        *word |= part;
+    }
 }
 
 /// The 64 bits of a number from bit `at` on.

@@ -8,12 +8,12 @@ use crate::big::{self, LEN};
 use crate::dh::WELL_KNOWN_PRIME;
 
 /// Calculates the same powers on the path that was detected and on the portable one.
-fn check<const LIMBS: usize, const BLOCKS: usize>(
+fn check<const LIMBS: usize, const BLOCKS: usize, const REGISTERS: usize>(
     jobs: &[(Uint<LIMBS>, Uint<LIMBS>, FixedMontyParams<LIMBS>)],
 ) {
     let jobs: Vec<_> =
         jobs.iter().map(|(base, exponent, params)| Power { base, exponent, params }).collect();
-    let results = side_by_side::<LIMBS, BLOCKS>(&jobs);
+    let results = side_by_side::<LIMBS, BLOCKS, REGISTERS>(&jobs);
     assert_eq!(results.len(), jobs.len());
     for (lane, (result, job)) in results.iter().zip(&jobs).enumerate() {
         let expected = one_by_one(job);
@@ -54,27 +54,32 @@ fn edges<const LIMBS: usize>(modulus: &Uint<LIMBS>) -> Vec<Uint<LIMBS>> {
     ]
 }
 
-fn check_edges<const LIMBS: usize, const BLOCKS: usize>(modulus: Uint<LIMBS>) {
+fn check_edges<const LIMBS: usize, const BLOCKS: usize, const REGISTERS: usize>(
+    modulus: Uint<LIMBS>,
+) {
     let params = params(modulus);
     for exponent in edges(&modulus) {
         let jobs: Vec<_> =
             edges(&modulus).into_iter().map(|base| (base, exponent, params)).collect();
-        check::<LIMBS, BLOCKS>(&jobs);
+        // One, a pair, a pair and one, eight.
+        for count in [1, 2, 3, 8] {
+            jobs.chunks(count).for_each(check::<LIMBS, BLOCKS, REGISTERS>);
+        }
     }
 }
 
 #[test]
 fn numbers_at_the_edges() {
     let prime = big::read(&WELL_KNOWN_PRIME);
-    check_edges::<{ U2048::LIMBS }, 8>(prime);
-    check_edges::<{ U1024::LIMBS }, 4>(prime.split().0);
+    check_edges::<{ U2048::LIMBS }, 8, 5>(prime);
+    check_edges::<{ U1024::LIMBS }, 4, 3>(prime.split().0);
 }
 
 #[test]
 fn moduli_of_every_kind() {
     for modulus in [U2048::MAX, U2048::from(3u8), U2048::ONE.shl_vartime(2047) | U2048::ONE] {
         let base = big::read(&[0x5a; LEN]);
-        check::<{ U2048::LIMBS }, 8>(&[(base, base, params(modulus))]);
+        check::<{ U2048::LIMBS }, 8, 5>(&[(base, base, params(modulus))]);
     }
 }
 
@@ -82,7 +87,9 @@ fn moduli_of_every_kind() {
 fn no_power_at_all() {
     assert!(powers(&[]).is_empty());
     assert!(half_powers(&[]).is_empty());
-    assert!([1, 8].contains(&at_once()));
+    for waiting in 1..20 {
+        assert!([1, 2, 8].contains(&powers_at_once(waiting)));
+    }
 }
 
 proptest! {
@@ -92,12 +99,12 @@ proptest! {
     #[test]
     fn powers_of_2048_bits(jobs in prop::collection::vec((number(), number(), odd()), 1..10)) {
         let jobs = jobs.into_iter().map(|(base, exponent, odd)| (base, exponent, params(odd)));
-        check::<{ U2048::LIMBS }, 8>(&jobs.collect::<Vec<_>>());
+        check::<{ U2048::LIMBS }, 8, 5>(&jobs.collect::<Vec<_>>());
     }
 
     #[test]
     fn powers_of_1024_bits(jobs in prop::collection::vec((number(), number(), odd()), 1..20)) {
         let jobs = jobs.into_iter().map(|(base, exponent, odd)| (base, exponent, params(odd)));
-        check::<{ U1024::LIMBS }, 4>(&jobs.collect::<Vec<_>>());
+        check::<{ U1024::LIMBS }, 4, 3>(&jobs.collect::<Vec<_>>());
     }
 }

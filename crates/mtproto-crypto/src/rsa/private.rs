@@ -134,9 +134,9 @@ pub struct DecryptJob<'a> {
     pub old_lens: &'a [usize],
 }
 
-/// Undoes the encryption of many clients, whichever padding each chose, in order. Four cost hardly
-/// more than one where the processor calculates [`side by side`](crate::powers_at_once); those for
-/// one key should stand together.
+/// Undoes the encryption of many clients, whichever padding each chose, in order. That costs less
+/// than one by one, the more so where the processor calculates
+/// [several at once](crate::powers_at_once); those for one key should stand together.
 ///
 /// `None` whatever is wrong: the length, a number not below the modulus, a hash. The work is the
 /// same in every case.

@@ -69,8 +69,8 @@ impl Job {
         computed.unwrap_or_else(|| unreachable!("one job has one result"))
     }
 
-    /// Computes steps together, on any thread; in order. As many as
-    /// [`mtproto_crypto::powers_at_once`] hardly take longer than one.
+    /// Computes steps together, on any thread; in order. How many it is worth while to compute at
+    /// once, [`mtproto_crypto::powers_at_once`] says.
     #[must_use]
     pub fn run_all(jobs: Vec<Self>, random: &mut dyn SecureRandom) -> Vec<Computed> {
         let (mut names, mut states, mut asked) = (Vec::new(), Vec::new(), Vec::new());
