@@ -1,4 +1,5 @@
 //! What living clients do to a whole server, from the first unencrypted byte on: one test for each.
+// req: L10
 
 use std::collections::HashMap;
 use std::pin::pin;

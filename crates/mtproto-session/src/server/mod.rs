@@ -57,6 +57,7 @@ pub const SERVER_INBOX_IDS_MAX: usize = 2048;
 pub const SERVER_ACK_DELAY: Duration = Duration::from_millis(1500);
 
 /// What a server tolerates.
+// req: L10
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Strictness {
     /// What living clients are known to do wrong: seqnos of the wrong parity or order, and
