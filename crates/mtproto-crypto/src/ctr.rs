@@ -27,10 +27,6 @@ impl CtrStream {
     /// Applies the next `data.len()` bytes of the stream. How the data is cut into calls makes no
     /// difference.
     pub fn apply(&mut self, data: &mut [u8]) {
-        self.apply_with(Cpu::here(), data);
-    }
-
-    fn apply_with(&mut self, cpu: Cpu, data: &mut [u8]) {
         let (head, data) = data.split_at_mut(data.len().min(self.left.into()));
         self.use_up(head);
         if data.is_empty() {
@@ -46,7 +42,7 @@ impl CtrStream {
             core::slice::from_mut(&mut self.block)
         };
         let next = self.counter.wrapping_add((count + last.len()) as u128);
-        cpu.ctr(&self.key, core::mem::replace(&mut self.counter, next), [blocks, last]);
+        Cpu::here().ctr(&self.key, core::mem::replace(&mut self.counter, next), [blocks, last]);
         self.use_up(tail);
     }
 
@@ -70,6 +66,23 @@ impl std::fmt::Debug for CtrStream {
 mod tests {
     use super::*;
     use crate::vectors::{self, array, bytes};
+
+    #[test]
+    fn an_idle_stream_is_small() {
+        assert!(size_of::<CtrStream>() <= 80, "{} bytes", size_of::<CtrStream>());
+    }
+
+    #[test]
+    fn a_stream_may_be_cut_anywhere() {
+        let (key, iv) = ([7; 32], [0xff; 16]);
+        let mut whole = [0; 700];
+        CtrStream::new(&key, &iv).apply(&mut whole);
+        for len in 1..200 {
+            let (mut stream, mut cut) = (CtrStream::new(&key, &iv), [0; 700]);
+            cut.chunks_mut(len).for_each(|piece| stream.apply(piece));
+            assert_eq!(cut, whole, "pieces of {len}");
+        }
+    }
 
     #[test]
     fn obfuscated_streams_are_those_of_the_vectors() {
