@@ -1,16 +1,17 @@
 //! A link over any byte stream.
 
-use std::fmt;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
 use bytes::{BufMut, BytesMut};
 use mtproto_crypto::SecureRandom;
 use mtproto_frame::{
     Inbound, Misuse, Outbound, Recognised, ServerWireConfig, Wire, WireConfig, WireFault,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::{Link, LinkError, Origin, Peer};
 
@@ -19,6 +20,9 @@ pub const READ_LEN_MIN: usize = 4 << 10;
 
 /// Room for a read from a peer that fills it again and again, in bytes.
 pub const READ_LEN_MAX: usize = 64 << 10;
+
+/// More than any framing puts around a packet, in bytes.
+const FRAME_OVERHEAD: usize = 32;
 
 /// When this many bytes wait to be sent, no more is taken. A single frame may go beyond.
 pub const UNSENT_MAX: usize = 1 << 20;
@@ -195,10 +199,10 @@ impl<S: AsyncRead + Unpin> StreamLink<S> {
     /// Reads once, as much as there is and there is room for; gives the number of bytes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, LinkError>> {
         let state = &mut self.state;
-        state.input.reserve(state.read_len);
-        let mut room = (&mut state.input).limit(state.read_len);
-        // Nothing is kept in this future: a read either happened or did not.
-        let read = pin!(self.stream.read_buf(&mut room)).poll(cx);
+        let read = match state.read_len {
+            READ_LEN_MIN => poll_read_little(&mut self.stream, cx, &mut state.input),
+            len => poll_read_much(&mut self.stream, cx, &mut state.input, len),
+        };
         if read.is_pending() && state.input.is_empty() {
             state.input = BytesMut::new();
         }
@@ -209,11 +213,40 @@ impl<S: AsyncRead + Unpin> StreamLink<S> {
     }
 }
 
+/// Reads by way of the stack. Most reads bring little, and every second one nothing: a copy of that
+/// costs less than memory to read into.
+fn poll_read_little(
+    stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    input: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut room = [MaybeUninit::uninit(); READ_LEN_MIN];
+    let mut room = ReadBuf::uninit(&mut room);
+    ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+    input.extend_from_slice(room.filled());
+    Poll::Ready(Ok(room.filled().len()))
+}
+
+/// Reads up to `len` bytes to where they stay.
+fn poll_read_much(
+    stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    input: &mut BytesMut,
+    len: usize,
+) -> Poll<io::Result<usize>> {
+    input.reserve(len);
+    // Nothing is kept in this future: a read either happened or did not.
+    pin!(stream.read_buf(&mut input.limit(len))).poll(cx)
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for StreamLink<S> {
     fn start_send(&mut self, item: Outbound) -> Result<(), LinkError> {
         let unsent = self.unsent();
         if unsent >= UNSENT_MAX {
             return Err(LinkError::Full { unsent, max: UNSENT_MAX });
+        }
+        if let Outbound::Packet { payload, .. } = &item {
+            self.state.output.reserve(payload.len() + FRAME_OVERHEAD);
         }
         Ok(self.state.wire.send(&item, &mut self.state.output)?)
     }
