@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use mtproto_tl::{DecodeError, MsgId, Reader, Seqno};
+use smallvec::{SmallVec, smallvec};
 
 use crate::container::{self, CONTAINER_ID, ContainerError, Message, read_container};
 use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
@@ -36,8 +37,8 @@ impl Default for Limits {
 pub struct Flat {
     /// Whether it was a container; its id and seqno are then the packet's own.
     pub is_container: bool,
-    /// The messages, none of them a container, a copy or packed.
-    pub items: Vec<Item>,
+    /// The messages, none of them a container, a copy or packed. One alone takes no memory apart.
+    pub items: SmallVec<[Item; 1]>,
 }
 
 /// A message as it is meant.
@@ -111,15 +112,16 @@ pub fn flatten(outer: Message, limits: Limits) -> Result<Flat, PackError> {
     let mut inflated_left = limits.inflated_max;
     let outer = inflate(outer, &mut inflated_left)?;
     if outer.object_id() != CONTAINER_ID {
-        let items = vec![open(outer, &mut inflated_left)?];
+        let items = smallvec![open(outer, &mut inflated_left)?];
         return Ok(Flat { is_container: false, items });
     }
     let inside = read_container(&outer.body)?;
-    let items = inside.into_iter().map(|message| {
+    let mut items = SmallVec::with_capacity(inside.len());
+    for message in inside {
         check_below(message.id, outer.id)?;
-        open(message, &mut inflated_left)
-    });
-    Ok(Flat { is_container: true, items: items.collect::<Result<_, _>>()? })
+        items.push(open(message, &mut inflated_left)?);
+    }
+    Ok(Flat { is_container: true, items })
 }
 
 /// Unwraps one message. The loop ends: a copy is opened once, and gzip never holds gzip.

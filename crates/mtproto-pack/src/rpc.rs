@@ -14,6 +14,9 @@ pub const RPC_RESULT_ID: u32 = 0xf35c_6d01;
 /// `rpc_error#2144ca19`.
 pub const RPC_ERROR_ID: u32 = 0x2144_ca19;
 
+/// Bytes of an `rpc_result` before what it holds.
+const RPC_RESULT_HEADER_LEN: usize = 12;
+
 const RPC_ANSWER_UNKNOWN_ID: u32 = 0x5e2a_d36e;
 const RPC_ANSWER_DROPPED_RUNNING_ID: u32 = 0xcd78_e586;
 const RPC_ANSWER_DROPPED_ID: u32 = 0xa43a_d8b7;
@@ -47,10 +50,17 @@ impl RpcResult {
 
 impl Encode for RpcResult {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.reserve(12 + self.result.len());
+        out.reserve(RPC_RESULT_HEADER_LEN + self.result.len());
         out.extend_from_slice(&RPC_RESULT_ID.to_le_bytes());
         out.extend_from_slice(&self.req_msg_id.0.to_le_bytes());
         out.extend_from_slice(&self.result);
+    }
+
+    /// It may wait for long to be acknowledged, so it takes as much memory as it needs.
+    fn to_bytes(&self) -> Bytes {
+        let mut out = Vec::with_capacity(RPC_RESULT_HEADER_LEN + self.result.len());
+        self.encode(&mut out);
+        out.into()
     }
 }
 

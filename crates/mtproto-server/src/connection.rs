@@ -176,7 +176,7 @@ impl<L: Link> Connection<L> {
                 match poll_fn(|cx| self.poll_step(cx, &mut timer, &mut stall)).await {
                     Step::Packets => {}
                     Step::Silent if self.life.stage == Stage::Handshake => {
-                        self.turn_away(TransportError::NotFound).await;
+                        Box::pin(self.turn_away(TransportError::NotFound)).await;
                         return Err(End::Silent);
                     }
                     Step::Silent => return Err(End::Silent),
@@ -185,7 +185,7 @@ impl<L: Link> Connection<L> {
                 trace!(packets = self.life.received.len(), "received");
                 let refused = |packet| self.life.place.admit(packet).err();
                 if let Some(error) = self.life.received.iter().find_map(refused) {
-                    self.turn_away(error).await;
+                    Box::pin(self.turn_away(error)).await;
                     return Err(End::TurnedAway);
                 }
                 let before = self.life.stage;

@@ -142,17 +142,16 @@ impl Shards {
         outbox: &Arc<Outbox>,
         batch: &mut Vec<Packet>,
     ) -> Result<(), Stopped> {
-        let mut packets = std::mem::take(batch).into_iter().peekable();
-        while let Some(first) = packets.next() {
-            let shard = self.owner(&first);
-            let mut run = vec![first];
-            while let Some(next) = packets.next_if(|next| self.owner(next) == shard) {
-                run.push(next);
-            }
+        while let Some(first) = batch.first() {
+            let shard = self.owner(first);
             if !self.met.contains(&shard) {
                 self.met.push(shard);
                 self.send(shard, ToShard::Attach(link, Arc::clone(outbox))).await?;
             }
+            // Nearly always there is no other.
+            let other = batch.iter().position(|packet| self.owner(packet) != shard);
+            let rest = other.map_or_else(Vec::new, |at| batch.split_off(at));
+            let run = std::mem::replace(batch, rest);
             self.send(shard, ToShard::Packets(link, run)).await?;
         }
         Ok(())
@@ -239,7 +238,7 @@ pub(crate) struct Shard<S> {
     store: Arc<dyn KeyStore>,
     pool: HandshakePool,
     shards: Shards,
-    links: HashMap<LinkId, Arc<Outbox>>,
+    links: HashMap<LinkId, Arc<Outbox>, foldhash::fast::RandomState>,
     // Unbounded, but never hold more than is in flight: each message ends a task counted there.
     outcomes: mpsc::UnboundedSender<Outcome>,
     computed: mpsc::UnboundedSender<Computed>,
@@ -265,7 +264,7 @@ where
     ) {
         let (outcomes, mut outcomes_in) = mpsc::unbounded_channel();
         let (computed, mut computed_in) = mpsc::unbounded_channel();
-        let links = HashMap::new();
+        let links = HashMap::default();
         let mut shard = Self {
             endpoint,
             service,

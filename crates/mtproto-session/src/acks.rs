@@ -58,18 +58,14 @@ impl AckQueue {
         if let Some(index) = self.owed.iter().position(|owed| *owed == id) {
             self.owed.remove(index);
         }
-        if self.owed.is_empty() {
-            self.due = None;
-        }
+        self.rest_if_empty();
     }
 
     /// Takes up to [`IDS_MAX`] ids for a packet about to leave.
     // req: S13, S47
     pub fn take(&mut self) -> Vec<MsgId> {
         let taken = self.owed.drain(..self.owed.len().min(IDS_MAX)).collect();
-        if self.owed.is_empty() {
-            self.due = None;
-        }
+        self.rest_if_empty();
         taken
     }
 
@@ -93,8 +89,15 @@ impl AckQueue {
 
     /// Forgets everything: the session that it was about is no more.
     pub fn clear(&mut self) {
-        self.owed.clear();
+        self.owed = VecDeque::new();
         self.due = None;
+    }
+
+    /// A queue that owes nothing holds no memory: most sessions are idle.
+    fn rest_if_empty(&mut self) {
+        if self.owed.is_empty() {
+            self.clear();
+        }
     }
 
     fn owe_by(&mut self, id: MsgId, due: Instant) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use mtproto_tl::{Author, Encode};
 
 use crate::LinkId;
@@ -13,6 +13,9 @@ pub const NOTICES_MAX: usize = 4096;
 
 /// The most bytes of notices that wait for a drain.
 pub const NOTICES_BYTES_MAX: usize = 1 << 20;
+
+/// Room that is made for bodies at a time, in bytes. A pong has 20.
+const BODIES_LEN: usize = 512;
 
 /// One message that needs no acknowledgement.
 #[derive(Debug)]
@@ -41,6 +44,10 @@ pub(crate) enum Manner {
 pub(crate) struct Notices {
     waiting: VecDeque<Notice>,
     bytes: usize,
+    /// Room for further bodies, behind those that wait.
+    bodies: BytesMut,
+    /// What the last body was written to.
+    draft: Vec<u8>,
 }
 
 impl Notices {
@@ -53,11 +60,24 @@ impl Notices {
         manner: Manner,
         since: Instant,
     ) {
-        let body = object.to_bytes();
-        if self.waiting.len() < NOTICES_MAX && self.bytes + body.len() <= NOTICES_BYTES_MAX {
-            self.bytes += body.len();
+        self.draft.clear();
+        self.draft.reserve(64);
+        object.encode(&mut self.draft);
+        let len = self.draft.len();
+        if self.waiting.len() < NOTICES_MAX && self.bytes + len <= NOTICES_BYTES_MAX {
+            self.bytes += len;
+            let body = self.keep_draft();
             self.waiting.push_back(Notice { link, body, author, manner, since });
         }
+    }
+
+    /// Pongs come in crowds, so many of them share one piece of memory.
+    fn keep_draft(&mut self) -> Bytes {
+        if self.bodies.capacity() < self.draft.len() {
+            self.bodies = BytesMut::with_capacity(self.draft.len().max(BODIES_LEN));
+        }
+        self.bodies.extend_from_slice(&self.draft);
+        self.bodies.split().freeze()
     }
 
     /// All that wait, oldest first.
@@ -91,6 +111,9 @@ impl Notices {
         }
         let notice = self.waiting.remove(first)?;
         self.bytes -= notice.body.len();
+        if self.waiting.is_empty() {
+            *self = Self::default();
+        }
         Some(notice)
     }
 

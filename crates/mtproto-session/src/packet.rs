@@ -8,6 +8,7 @@ use mtproto_pack::{
     write_container,
 };
 use mtproto_tl::{Author, Salt, Seqno, ServerTime, SessionId};
+use smallvec::SmallVec;
 
 use crate::{MsgIds, Seqnos};
 
@@ -36,7 +37,7 @@ pub struct Outgoing {
 /// Gathers what leaves together.
 #[derive(Debug, Default)]
 pub(crate) struct Packet {
-    messages: Vec<Message>,
+    messages: SmallVec<[Message; 1]>,
     bytes: usize,
     wrap: bool,
     has_reply: bool,

@@ -19,7 +19,8 @@ pub trait Encode {
 
     /// The value as bytes of its own.
     fn to_bytes(&self) -> Bytes {
-        let mut out = Vec::new();
+        // Most objects of the protocol's own are no longer than that.
+        let mut out = Vec::with_capacity(64);
         self.encode(&mut out);
         out.into()
     }

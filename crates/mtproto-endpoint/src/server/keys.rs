@@ -1,6 +1,6 @@
 //! The auth keys that this shard has seen in use, their sessions, and what time does to both.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use mtproto_store::{KeyKind, KeyRecord};
 use mtproto_tl::{AuthKeyId, SessionId};
 
 use super::timers::Timers;
-use super::{RequestRef, SessionRef, Usage};
+use super::{IdMap, RequestRef, SessionRef, Usage};
 
 /// Sessions of one shard, and with them keys: one that has no session is not kept. A further one
 /// takes the place of the one that was without a link for longest; while all have links it gets
@@ -25,7 +25,7 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) struct Keys {
     /// Boxed: the map has much room.
-    known: HashMap<AuthKeyId, Box<Key>>,
+    known: IdMap<AuthKeyId, Box<Key>>,
     /// All sessions, in the order in which they are listed.
     names: BTreeSet<SessionRef>,
     /// When temporary keys end.
@@ -95,7 +95,7 @@ impl Keys {
     /// Remembers at most `sessions_max` sessions.
     pub(super) fn new(sessions_max: usize) -> Self {
         Self {
-            known: HashMap::new(),
+            known: IdMap::default(),
             names: BTreeSet::new(),
             expiries: Timers::default(),
             timers: Timers::default(),

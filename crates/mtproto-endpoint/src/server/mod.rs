@@ -57,6 +57,10 @@ pub const RECEIVED_MAX: usize = 1 << 14;
 /// What all sessions of a shard together may have queued unless told otherwise, in bytes.
 pub const QUEUED_BYTES_MAX: usize = 256 << 20;
 
+/// A map that is looked into several times for each packet. Who chooses its keys pays far more for
+/// them than a collision costs: an id of ours, or an auth key for each.
+type IdMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// What a server is.
 pub struct ServerConfig {
     /// RSA keys offered in the key exchange, the preferred one first.
@@ -87,7 +91,7 @@ pub struct ServerEndpoint {
     random: Box<dyn SecureRandom>,
     now: Instant,
     plain_ids: MsgIds,
-    links: HashMap<LinkId, Link>,
+    links: IdMap<LinkId, Link>,
     /// When links are closed because that was asked for.
     disconnects: Timers<LinkId>,
     exchanges: Exchanges,
@@ -139,7 +143,7 @@ impl ServerEndpoint {
             random,
             now,
             plain_ids: MsgIds::default(),
-            links: HashMap::new(),
+            links: IdMap::default(),
             disconnects: Timers::default(),
             exchanges: Exchanges::new(EXCHANGES_MAX),
             loads: Loads::default(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mtproto_pack::{Item, Limits, Message, flatten};
 use mtproto_tl::{MsgId, Seqno, SessionId};
+use smallvec::SmallVec;
 
 use super::inbound::Inbound;
 use super::{ClientEvent, ClientSession};
@@ -67,7 +68,7 @@ impl ClientSession {
 
     /// Reads all of a packet, or nothing.
     // req: S40, S49
-    fn read(&self, outer: Message) -> Result<(bool, Vec<Received>), Fault> {
+    fn read(&self, outer: Message) -> Result<(bool, SmallVec<[Received; 1]>), Fault> {
         let id = outer.id;
         if !id.is_from_server() {
             return Err(Fault::NotFromServer { id });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mtproto_pack::{Flat, Item, Limits, Message, flatten};
 use mtproto_tl::types::HttpWait;
 use mtproto_tl::{MsgId, Salt, Seqno};
+use smallvec::SmallVec;
 
 use super::inbound::Inbound;
 use super::{ServerSession, Strictness};
@@ -30,7 +31,7 @@ pub(super) struct Accepted {
     /// Id and seqno of the container, if it was one.
     pub(super) container: Option<(MsgId, Seqno)>,
     /// Its messages, in order.
-    pub(super) messages: Vec<Received>,
+    pub(super) messages: SmallVec<[Received; 1]>,
 }
 
 impl Accepted {
@@ -164,10 +165,10 @@ impl Received {
 
 /// Reads every message; `None` if one of them is not what its number promises.
 fn understand(flat: Flat, id: MsgId, seqno: Seqno) -> Option<Accepted> {
-    let messages = flat.items.into_iter().map(|Item { message, copied_by }| {
+    let mut messages = SmallVec::with_capacity(flat.items.len());
+    for Item { message, copied_by } in flat.items {
         let inbound = Inbound::read(&message).ok()?;
-        Some(Received { id: message.id, seqno: message.seqno, copied_by, inbound })
-    });
-    let messages = messages.collect::<Option<_>>()?;
+        messages.push(Received { id: message.id, seqno: message.seqno, copied_by, inbound });
+    }
     Some(Accepted { container: flat.is_container.then_some((id, seqno)), messages })
 }

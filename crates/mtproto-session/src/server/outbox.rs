@@ -175,6 +175,9 @@ impl Outbox {
             return None;
         }
         self.ready.remove(next);
+        if self.ready.is_empty() {
+            self.ready = VecDeque::new();
+        }
         let sent_before = entry.sends > 0;
         entry.is_ready = false;
         entry.link = Some(link);

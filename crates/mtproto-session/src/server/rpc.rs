@@ -135,8 +135,8 @@ impl ServerSession {
     // req: S119
     pub fn answer(&mut self, request: MsgId, reply: RpcReply, now: Instant) {
         self.now = now;
-        let mut answers = VecDeque::from([(request, reply)]);
-        while let Some((request, reply)) = answers.pop_front() {
+        let (mut first, mut others) = (Some((request, reply)), VecDeque::new());
+        while let Some((request, reply)) = first.take().or_else(|| others.pop_front()) {
             let is_ok = matches!(reply, RpcReply::Ok(_));
             if !self.conclude(request, reply) {
                 continue;
@@ -144,7 +144,7 @@ impl ServerSession {
             for released in self.order.done(request, is_ok) {
                 match released {
                     Released::Failed(request) => {
-                        answers.push_back((request.id, refusal(400, "MSG_WAIT_FAILED")));
+                        others.push_back((request.id, refusal(400, "MSG_WAIT_FAILED")));
                     }
                     Released::Ready(request) => {
                         self.outputs.push_back(ServerOutput::Request(request));
