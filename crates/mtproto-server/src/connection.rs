@@ -176,6 +176,7 @@ impl<L: Link> Connection<L> {
                 match poll_fn(|cx| self.poll_step(cx, &mut timer, &mut stall)).await {
                     Step::Packets => {}
                     Step::Silent if self.life.stage == Stage::Handshake => {
+                        // In a box, as a connection has no room for what few come to.
                         Box::pin(self.turn_away(TransportError::NotFound)).await;
                         return Err(End::Silent);
                     }

@@ -17,6 +17,9 @@ pub const NOTICES_BYTES_MAX: usize = 1 << 20;
 /// Room that is made for bodies at a time, in bytes. A pong has 20.
 const BODIES_LEN: usize = 512;
 
+/// Room that is made to write one down, in bytes. Few are longer.
+const DRAFT_LEN: usize = 64;
+
 /// One message that needs no acknowledgement.
 #[derive(Debug)]
 pub(crate) struct Notice {
@@ -61,7 +64,7 @@ impl Notices {
         since: Instant,
     ) {
         self.draft.clear();
-        self.draft.reserve(64);
+        self.draft.reserve(DRAFT_LEN);
         object.encode(&mut self.draft);
         let len = self.draft.len();
         if self.waiting.len() < NOTICES_MAX && self.bytes + len <= NOTICES_BYTES_MAX {
@@ -112,6 +115,7 @@ impl Notices {
         let notice = self.waiting.remove(first)?;
         self.bytes -= notice.body.len();
         if self.waiting.is_empty() {
+            // With its memory: most sessions are idle.
             *self = Self::default();
         }
         Some(notice)

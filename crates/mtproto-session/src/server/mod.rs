@@ -277,6 +277,7 @@ impl ServerSession {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
+        // With its memory: most sessions are idle.
         self.outputs = VecDeque::new();
         match self.next_packet() {
             Some(outgoing) => ServerOutput::Send(outgoing),

@@ -176,6 +176,7 @@ impl Outbox {
         }
         self.ready.remove(next);
         if self.ready.is_empty() {
+            // With its memory, too.
             self.ready = VecDeque::new();
         }
         let sent_before = entry.sends > 0;
