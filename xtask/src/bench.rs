@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut print = table::Printer::new(arguments.json);
     layers::measure(wants, |row| print.row(&row))?;
     if end_to_end::ROWS.iter().any(|row| wants(row.number)) {
-        let mut bench = Bench::prepare(arguments.peer.clone(), arguments.seconds)?;
+        let bench = Bench::prepare(arguments.peer.clone(), arguments.seconds)?;
         for row in end_to_end::ROWS.iter().filter(|row| wants(row.number)) {
             print.row(&bench.measure(row)?);
         }
