@@ -42,6 +42,8 @@ enum Step {
     Doc,
     /// Tests: `cargo test --workspace`.
     Test,
+    /// Every path of the processor against the portable one, a million times each.
+    Paths,
     /// A few seeds of the simulator: `cargo xtask sim`.
     Sim,
     /// Instructions of codec and session: `cargo xtask bench --instructions`.
@@ -113,6 +115,7 @@ impl Step {
             Self::Clippy => succeed(cargo().args(CLIPPY)),
             Self::Doc => succeed(cargo().args(DOC).env("RUSTDOCFLAGS", "-D warnings")),
             Self::Test => succeed(cargo().args(["test", "--workspace"])),
+            Self::Paths => succeed(cargo().args(PATHS)),
             Self::Sim => sim::run(&sim::Arguments::short()).map(|()| Outcome::Passed),
             Self::Count => count(),
             Self::Fuzz => fuzz_targets(),
@@ -199,6 +202,10 @@ fn is_version(rustc: &str, version: &str) -> bool {
 
 const CLIPPY: [&str; 7] =
     ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+
+/// In release, where these tests have so many cases.
+const PATHS: [&str; 8] =
+    ["test", "--release", "--package", "mtproto-crypto", "--all-features", "--lib", "--", "cpu::"];
 
 const DOC: [&str; 4] = ["doc", "--workspace", "--no-deps", "--all-features"];
 
