@@ -37,7 +37,7 @@ fn main() {
 }
 
 fn out(bench: &mut Bench, fixture: &Fixture) {
-    let (mut packets, mut random) = (Vec::new(), OsRandom::new());
+    let mut random = OsRandom::new();
     let (mut theirs, mut buffer) = (peer(fixture), DequeBuffer::with_capacity(4096, 256));
     let mut floor = Floor::new();
     let cases = [
@@ -45,15 +45,12 @@ fn out(bench: &mut Bench, fixture: &Fixture) {
             "ours",
             || fixture.session(),
             |mut session| {
-                packets.clear();
                 for _ in 0..PACKETS {
                     fixture.ask(&mut session, |outgoing| {
-                        let header = header(&outgoing);
-                        let start = packets.len();
-                        let body = &outgoing.message.body;
-                        lay_out(&mut packets, &header, body, Padding::Least, &mut random);
-                        let packet = &mut packets[start..];
-                        seal(&mut [SealJob::new(&fixture.key, Direction::ClientToServer, packet)]);
+                        let mut packet = outgoing.lay_out(Padding::Least, &mut random);
+                        let direction = Direction::ClientToServer;
+                        seal(&mut [SealJob::new(&fixture.key, direction, &mut packet)]);
+                        black_box(packet);
                     });
                 }
                 session
@@ -182,7 +179,7 @@ impl Fixture {
         let mut asked = Vec::new();
         for _ in 0..PACKETS {
             self.ask(&mut session, |outgoing| {
-                let messages = read_container(&outgoing.message.body).unwrap();
+                let messages = read_container(&outgoing.message.to_message().body).unwrap();
                 let is_query = |message: &Message| message.body == self.query;
                 asked.extend(messages.into_iter().filter(is_query).map(|message| message.id.0));
             });
@@ -225,11 +222,6 @@ fn open_one(key: &AuthKey, packet: &mut [u8]) -> Opened {
     open(&mut jobs);
     let [job] = jobs;
     job.opened.unwrap()
-}
-
-fn header(outgoing: &Outgoing) -> Header {
-    let Outgoing { salt, session_id, message, .. } = outgoing;
-    Header { salt: salt.0, session_id: session_id.0, msg_id: message.id.0, seqno: message.seqno.0 }
 }
 
 fn peer(fixture: &Fixture) -> Encrypted {

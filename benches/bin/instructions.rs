@@ -101,7 +101,8 @@ fn session() -> Box<dyn FnMut()> {
         loop {
             match session.poll_output() {
                 ClientOutput::Send(outgoing) => {
-                    let messages = read_container(&outgoing.message.body).unwrap_or_default();
+                    let message = outgoing.message.to_message();
+                    let messages = read_container(&message.body).unwrap_or_default();
                     let queries = messages.iter().filter(|message| message.body == query);
                     asked.extend(queries.map(|message| message.id));
                 }

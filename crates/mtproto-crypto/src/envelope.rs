@@ -26,10 +26,15 @@ use unverified::{Unverified, Verified};
 pub const PREFIX_LEN: usize = 24;
 /// Bytes of a plaintext before the body: the four fields of [`Header`] and the length of the body.
 pub const HEADER_LEN: usize = 32;
+/// Bytes of a packet before the body.
+pub const ROOM_LEN: usize = PREFIX_LEN + HEADER_LEN;
 /// The least padding that a message may have, in bytes.
 pub const PADDING_MIN: usize = 12;
 /// The most padding that a message may have, in bytes.
 pub const PADDING_MAX: usize = 1024;
+
+/// The most padding that [`Padding`] chooses, in bytes.
+pub const PADDING_CHOSEN_MAX: usize = PADDING_MIN + BLOCK_LEN - 1 + 15 * BLOCK_LEN;
 
 /// The fields that stand before a body, as they are on the wire (all little-endian).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,25 +68,60 @@ pub fn lay_out(
     padding: Padding,
     random: &mut dyn SecureRandom,
 ) {
-    debug_assert!(body.len().is_multiple_of(4), "an object is made of 4-byte words");
-    let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    debug_assert!(len < 1 << 31, "the length of a body is a positive int");
-    let least = HEADER_LEN + body.len() + PADDING_MIN;
+    let padding_len = padding_len(body.len(), padding, random);
+    out.reserve(ROOM_LEN + body.len() + padding_len);
+    let start = out.len();
+    out.extend_from_slice(&[0; ROOM_LEN]);
+    out.extend_from_slice(body);
+    complete(out, start, header, padding_len, random);
+}
+
+/// As [`lay_out`], for a body that stands in its packet already, behind [`ROOM_LEN`] bytes of any
+/// kind.
+pub fn lay_around(
+    packet: &mut Vec<u8>,
+    header: &Header,
+    padding: Padding,
+    random: &mut dyn SecureRandom,
+) {
+    debug_assert!(packet.len() >= ROOM_LEN, "there is room before the body");
+    let padding_len = padding_len(packet.len().saturating_sub(ROOM_LEN), padding, random);
+    complete(packet, 0, header, padding_len, random);
+}
+
+/// How much padding a body gets.
+fn padding_len(body_len: usize, padding: Padding, random: &mut dyn SecureRandom) -> usize {
+    debug_assert!(body_len.is_multiple_of(4), "an object is made of 4-byte words");
+    let least = HEADER_LEN + body_len + PADDING_MIN;
     let extra = match padding {
         Padding::Least => 0,
         Padding::Random => (random.u32() & 15) as usize * BLOCK_LEN,
     };
-    let padding_len = PADDING_MIN + least.next_multiple_of(BLOCK_LEN) - least + extra;
+    PADDING_MIN + least.next_multiple_of(BLOCK_LEN) - least + extra
+}
 
-    out.reserve(PREFIX_LEN + HEADER_LEN + body.len() + padding_len);
-    out.extend_from_slice(&[0; PREFIX_LEN]);
-    out.extend_from_slice(&header.salt.to_le_bytes());
-    out.extend_from_slice(&header.session_id.to_le_bytes());
-    out.extend_from_slice(&header.msg_id.to_le_bytes());
-    out.extend_from_slice(&header.seqno.to_le_bytes());
-    out.extend_from_slice(&len.to_le_bytes());
-    out.extend_from_slice(body);
+/// Writes the header and the padding of the packet from `start` on, which has its body.
+fn complete(
+    out: &mut Vec<u8>,
+    start: usize,
+    header: &Header,
+    padding_len: usize,
+    random: &mut dyn SecureRandom,
+) {
+    let Header { salt, session_id, msg_id, seqno } = header;
     let padding_at = out.len();
+    let body_len = u32::try_from(padding_at.saturating_sub(start + ROOM_LEN)).unwrap_or(u32::MAX);
+    debug_assert!(body_len < 1 << 31, "the length of a body is a positive int");
+    if let Some(room) = out.split_at_mut(start).1.first_chunk_mut::<ROOM_LEN>() {
+        *room = join(&[
+            &[0; PREFIX_LEN],
+            &salt.to_le_bytes(),
+            &session_id.to_le_bytes(),
+            &msg_id.to_le_bytes(),
+            &seqno.to_le_bytes(),
+            &body_len.to_le_bytes(),
+        ]);
+    }
     out.resize(padding_at + padding_len, 0);
     random.fill(out.split_at_mut(padding_at).1);
 }

@@ -21,6 +21,9 @@ pub const CONTAINER_SEND_MESSAGES_MAX: usize = 1020;
 // req: S46
 pub const CONTAINER_SEND_BYTES_MAX: usize = 1 << 15;
 
+/// Bytes in front of the messages of a container: its number, their count.
+pub const CONTAINER_HEADER_LEN: usize = 8;
+
 /// Bytes in front of a body inside a container: id, seqno, length.
 pub const MESSAGE_HEADER_LEN: usize = 16;
 
@@ -129,16 +132,28 @@ pub fn read_container(container: &Bytes) -> Result<Vec<Message>, ContainerError>
 /// Appends a `msg_container` of `messages`.
 pub fn write_container(messages: &[Message], out: &mut Vec<u8>) {
     let len: usize = messages.iter().map(Message::wire_len).sum();
-    out.reserve(8 + len);
-    out.extend_from_slice(&CONTAINER_ID.to_le_bytes());
-    out.extend_from_slice(&len_word(messages.len()));
-    for message in messages {
-        debug_assert!(message.body.len().is_multiple_of(4), "TL objects are made of words");
-        out.extend_from_slice(&message.id.0.to_le_bytes());
-        out.extend_from_slice(&message.seqno.0.to_le_bytes());
-        out.extend_from_slice(&len_word(message.body.len()));
-        out.extend_from_slice(&message.body);
+    out.reserve(CONTAINER_HEADER_LEN + len);
+    out.extend_from_slice(&container_header(messages.len()));
+    for Message { id, seqno, body } in messages {
+        debug_assert!(body.len().is_multiple_of(4), "TL objects are made of words");
+        out.extend_from_slice(&message_header(*id, *seqno, body.len()));
+        out.extend_from_slice(body);
     }
+}
+
+/// What stands before the `count` messages of a `msg_container`.
+#[must_use]
+pub fn container_header(count: usize) -> [u8; CONTAINER_HEADER_LEN] {
+    let ([a, b, c, d], [e, f, g, h]) = (CONTAINER_ID.to_le_bytes(), len_word(count));
+    [a, b, c, d, e, f, g, h]
+}
+
+/// What stands before a body of `len` bytes in a container.
+#[must_use]
+pub fn message_header(id: MsgId, seqno: Seqno, len: usize) -> [u8; MESSAGE_HEADER_LEN] {
+    let id = u128::from(id.0);
+    let rest = u128::from(seqno.0) | u128::from(u32::from_le_bytes(len_word(len))) << 32;
+    (id | rest << 64).to_le_bytes()
 }
 
 /// Takes the bare `message` at the cursor of `input`, which reads `owner`.

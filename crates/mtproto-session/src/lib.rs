@@ -56,7 +56,7 @@ pub use fault::{Fault, Misuse};
 pub use ids::{MsgIds, Seqnos};
 pub use inbox::{Arrival, Inbox, MsgState};
 pub use long_poll::{COMPANY_WAIT, HTTP_WAIT_MAX, LongPoll, News, UNGOVERNED_WAIT};
-pub use packet::{LinkId, Outgoing};
+pub use packet::{LinkId, OutMessage, Outgoing};
 pub use salts::{
     FUTURE_SALTS_MAX, FirstSalt, SALT_PERIOD, SALTS_MAX, SaltSchedule, SaltSecret, Salts,
 };

@@ -42,6 +42,17 @@ fn forged(key: &AuthKey, text: &[u8]) -> Vec<u8> {
     packet
 }
 
+#[test]
+fn a_body_in_its_packet_is_laid_out_as_one_that_is_copied_there() {
+    for (padding, body_len) in [(Padding::Least, 4), (Padding::Random, 88), (Padding::Random, 0)] {
+        let (mut copied, mut around) = (Vec::new(), vec![9; ROOM_LEN + body_len]);
+        lay_out(&mut copied, &HEADER, &vec![9; body_len], padding, &mut SeededRandom::new(3));
+        lay_around(&mut around, &HEADER, padding, &mut SeededRandom::new(3));
+        assert_eq!(around, copied);
+        assert!(around.len() <= ROOM_LEN + body_len + PADDING_CHOSEN_MAX);
+    }
+}
+
 // req: S112
 #[test]
 fn published_messages() {

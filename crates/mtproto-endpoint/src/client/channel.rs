@@ -93,21 +93,14 @@ impl Channel {
 
     /// Seals what the session wants sent.
     // req: S112
-    pub(super) fn seal(&mut self, outgoing: &Outgoing, random: &mut dyn SecureRandom) -> Bytes {
-        let Outgoing { message, salt, session_id, .. } = outgoing;
-        let header = Header {
-            salt: salt.0,
-            session_id: session_id.0,
-            msg_id: message.id.0,
-            seqno: message.seqno.0,
-        };
-        let mut packet = Vec::new();
-        envelope::lay_out(&mut packet, &header, &message.body, Padding::Random, random);
+    pub(super) fn seal(&mut self, outgoing: Outgoing, random: &mut dyn SecureRandom) -> Bytes {
+        let (id, quick_ack) = (outgoing.message.id, outgoing.quick_ack);
+        let mut packet = outgoing.lay_out(Padding::Random, random);
         let mut jobs = [SealJob::new(&self.key, Direction::ClientToServer, &mut packet)];
         envelope::seal(&mut jobs);
         let [SealJob { ack_token, .. }] = jobs;
-        if outgoing.quick_ack {
-            self.session.packet_sealed(message.id, ack_token);
+        if quick_ack {
+            self.session.packet_sealed(id, ack_token);
         }
         packet.into()
     }

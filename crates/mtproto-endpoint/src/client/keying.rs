@@ -274,8 +274,8 @@ impl ClientEndpoint {
     pub(super) fn say_last_words(&mut self, stay: bool) {
         let Some(channel) = self.phase.channel() else { return };
         for outgoing in channel.session.last_words(stay, self.now) {
-            let payload = channel.seal(&outgoing, &mut *self.random);
             let link = outgoing.link;
+            let payload = channel.seal(outgoing, &mut *self.random);
             self.outputs.push_back(Output::Send { link, payload, quick_ack: false });
         }
     }

@@ -130,8 +130,8 @@ impl ClientEndpoint {
             }
             ClientOutput::Event(event) => self.handle_event(event),
             ClientOutput::Send(outgoing) => {
-                let payload = channel.seal(&outgoing, &mut *self.random);
                 let (link, quick_ack) = (outgoing.link, outgoing.quick_ack);
+                let payload = channel.seal(outgoing, &mut *self.random);
                 self.outputs.push_back(Output::Send { link, payload, quick_ack });
             }
             ClientOutput::Wait(deadline) => {

@@ -1,9 +1,7 @@
 //! The way of a packet: up from the envelope to its session, and down again.
 
 use bytes::BytesMut;
-use mtproto_crypto::envelope::{
-    self, Filler, Header, OpenError, OpenJob, Opened, Padding, SealJob,
-};
+use mtproto_crypto::envelope::{self, Filler, OpenError, OpenJob, Opened, Padding, SealJob};
 use mtproto_crypto::{AuthKey, Direction};
 use mtproto_frame::{Outbound, TransportError};
 use mtproto_pack::Message;
@@ -154,25 +152,17 @@ impl ServerEndpoint {
     // req: S112
     pub(super) fn seal_composed(&mut self) {
         let unsealed = std::mem::take(&mut self.unsealed);
-        let packets = unsealed.iter().map(|Unsealed { outgoing, .. }| {
-            let message = &outgoing.message;
-            let header = Header {
-                salt: outgoing.salt.0,
-                session_id: outgoing.session_id.0,
-                msg_id: message.id.0,
-                seqno: message.seqno.0,
-            };
-            let (mut packet, padding) = (Vec::new(), Padding::Random);
-            envelope::lay_out(&mut packet, &header, &message.body, padding, &mut *self.random);
-            packet
+        let packets = unsealed.into_iter().map(|Unsealed { key, outgoing }| {
+            let link = outgoing.link;
+            (key, link, outgoing.lay_out(Padding::Random, &mut *self.random))
         });
         let mut packets: Vec<_> = packets.collect();
-        let jobs = unsealed.iter().zip(&mut packets).map(|(Unsealed { key, .. }, packet)| {
-            SealJob::new(key, Direction::ServerToClient, packet)
-        });
+        let jobs = packets
+            .iter_mut()
+            .map(|(key, _, packet)| SealJob::new(key, Direction::ServerToClient, packet));
         envelope::seal(&mut jobs.collect::<Vec<_>>());
-        for (Unsealed { outgoing, .. }, packet) in unsealed.iter().zip(packets) {
-            self.send(outgoing.link, Outbound::packet(packet));
+        for (_, link, packet) in packets {
+            self.send(link, Outbound::packet(packet));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mtproto_tl::{Author, Encode, MsgId, Seqno, ServerTime, functions, types};
+use mtproto_tl::{Author, Encode, MsgId, Raw, Seqno, ServerTime, functions, types};
 
 use super::errands::SALTS_AHEAD_MIN;
 use super::sent::Errand;
@@ -45,8 +45,9 @@ impl ClientSession {
             self.notices.take_next(|to| to == link, |len| draft.packet.has_room(len))
         {
             let (ids, seqnos) = (&mut self.ids, self.seqnos);
-            let message = draft.packet.push_service(notice.body, notice.author, ids, seqnos, time);
-            draft.log.push((message.id, Errand::Reply));
+            let body = Raw(notice.body);
+            let id = draft.packet.push_service(&body, notice.author, ids, seqnos, time);
+            draft.log.push((id, Errand::Reply));
         }
         if !is_alone {
             self.add_http_wait(&mut draft);
@@ -127,7 +128,7 @@ impl ClientSession {
             // req: S45, S94
             draft.packet.wrap();
             draft.log.push((message.id, Errand::Request(request)));
-            draft.packet.push(message);
+            draft.packet.push(message.id, message.seqno, &message.body);
         }
         while let Some((request, len)) = self.requests.next_waiting()
             && draft.packet.has_room(len)
@@ -151,7 +152,7 @@ impl ClientSession {
         if let Some(message) = message {
             draft.quick_ack |= self.requests.wants_quick_ack(request);
             draft.log.push((id, Errand::Request(request)));
-            draft.packet.push(message);
+            draft.packet.push(message.id, message.seqno, &message.body);
         }
     }
 
@@ -251,9 +252,9 @@ impl ClientSession {
     }
 
     fn add_service(&mut self, draft: &mut Draft, object: &impl Encode, errand: Errand) {
-        let (body, ids) = (object.to_bytes(), &mut self.ids);
-        let message = draft.packet.push_service(body, Author::Client, ids, self.seqnos, draft.time);
-        draft.log.push((message.id, errand));
+        let (ids, seqnos, time) = (&mut self.ids, self.seqnos, draft.time);
+        let id = draft.packet.push_service(object, Author::Client, ids, seqnos, time);
+        draft.log.push((id, errand));
     }
 
     fn finish(&mut self, draft: Draft) -> Option<Outgoing> {

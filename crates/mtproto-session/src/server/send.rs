@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use mtproto_pack::{Message, RPC_ERROR_ID, RpcResult, object_id};
-use mtproto_tl::{Author, Encode, types};
+use mtproto_tl::{Author, Raw, types};
 
 use super::outbox::Entry;
 use super::turns::{Way, Ways};
@@ -38,7 +38,7 @@ impl ServerSession {
             return false;
         };
         let time = self.clock.now(self.now);
-        packet.push_service(notice.body, notice.author, &mut self.ids, self.seqnos, time);
+        packet.push_service(&Raw(notice.body), notice.author, &mut self.ids, self.seqnos, time);
         true
     }
 
@@ -56,7 +56,7 @@ impl ServerSession {
                 packet.wrap();
             }
             let is_error = is_error(&message);
-            packet.push(message);
+            packet.push(message.id, message.seqno, &message.body);
             // req: L24
             if is_error {
                 packet.close();
@@ -64,7 +64,7 @@ impl ServerSession {
         }
         let is_meant = |link| ways.of_link(link) == way;
         while let Some(notice) = self.notices.take_next(is_meant, |len| packet.has_room(len)) {
-            packet.push_service(notice.body, notice.author, &mut self.ids, self.seqnos, time);
+            packet.push_service(&Raw(notice.body), notice.author, &mut self.ids, self.seqnos, time);
         }
         self.add_question(packet, way);
     }
@@ -110,11 +110,11 @@ impl ServerSession {
         }
         let ways = Ways { links: &self.links, turns: &self.turns };
         let Some(msg_ids) = self.questions.take(|link| ways.of_link(link) == way) else { return };
-        let body = types::MsgsStateReq { msg_ids: msg_ids.clone() }.to_bytes();
+        let question = types::MsgsStateReq { msg_ids: msg_ids.clone() };
         let time = self.clock.now(self.now);
         let author = Author::ServerNotice;
-        let message = packet.push_service(body, author, &mut self.ids, self.seqnos, time);
-        self.questions.asked(message.id, msg_ids);
+        let id = packet.push_service(&question, author, &mut self.ids, self.seqnos, time);
+        self.questions.asked(id, msg_ids);
     }
 
     /// What is owed rides along: it leaves with whatever packet leaves, and that may be one that
@@ -134,9 +134,8 @@ impl ServerSession {
         for id in &msg_ids {
             self.inbox.mark(*id, MsgState::ACKED);
         }
-        let body = types::MsgsAck { msg_ids }.to_bytes();
-        let time = self.clock.now(self.now);
-        packet.push_service(body, Author::ServerNotice, &mut self.ids, self.seqnos, time);
+        let (acks, time) = (types::MsgsAck { msg_ids }, self.clock.now(self.now));
+        packet.push_service(&acks, Author::ServerNotice, &mut self.ids, self.seqnos, time);
     }
 }
 

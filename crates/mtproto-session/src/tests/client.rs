@@ -21,7 +21,7 @@ const OTHER: LinkId = LinkId(2);
 fn a_new_link_is_greeted() {
     let mut talk = Talk::with(Salts::new(Some(Salt(1)), vec![]), ServerClock::new(start(), noon()));
     talk.attach(LINK);
-    let text = talk.transcript.packet(&talk.packets[0].message).join("\n");
+    let text = talk.transcript.packet(&talk.packets[0].message.to_message()).join("\n");
     expect![[r#"
         msg_container c3 seqno=0
           ping_delay_disconnect c1 seqno=0 ping_id=1 delay=75
@@ -68,7 +68,7 @@ fn acknowledgements_leave_at_once_when_there_are_many() {
     assert_eq!(talk.packets.len(), 1);
     talk.receive(1, &query(5));
     assert_eq!(talk.packets.len(), 2);
-    assert_eq!(talk.packets[1].message.body.len(), 12 + 8 * CLIENT_ACK_BATCH);
+    assert_eq!(talk.packets[1].message.body().len(), 12 + 8 * CLIENT_ACK_BATCH);
 }
 
 // req: S4, S53, S54
@@ -208,7 +208,7 @@ fn the_first_message_stands_for_its_packet() {
         talk.request(&query(1));
         talk.attach(LINK);
         let packets = talk.packets.len();
-        talk.transcript.packet(&talk.packets[0].message);
+        talk.transcript.packet(&talk.packets[0].message.to_message());
         let first_msg_id = talk.id(label);
         let server_salt = Salt(1);
         let created = types::NewSessionCreated { first_msg_id, unique_id: 5, server_salt };
@@ -412,7 +412,7 @@ fn salts_are_installed_only_when_asked_for() {
             salt: Salt(5),
         }],
     };
-    talk.transcript.packet(&talk.packets[0].message);
+    talk.transcript.packet(&talk.packets[0].message.to_message());
     talk.receive(0, &list(talk.id("c1")));
     assert_eq!(talk.session.salts().list().len(), 0);
     talk.receive(0, &list(talk.id("c2")));
@@ -456,7 +456,7 @@ fn a_made_request_is_made_again_for_another_id() {
     talk.refuse("c2", 20);
     for packet in &talk.packets[1..] {
         let expected = make(packet.message.id, packet.session_id);
-        assert_eq!(packet.message.body, expected);
+        assert_eq!(packet.message.body(), expected);
     }
     assert_eq!(talk.packets.len(), 3);
 }
@@ -510,7 +510,8 @@ fn every_queue_has_its_limit() {
     talk.attach(LINK);
     let count = |talk: &mut Talk| -> usize {
         let packets = std::mem::take(&mut talk.packets);
-        let lines = packets.iter().flat_map(|packet| talk.transcript.packet(&packet.message));
+        let lines =
+            packets.iter().flat_map(|packet| talk.transcript.packet(&packet.message.to_message()));
         lines.filter(|line| line.contains("11111111")).count()
     };
     assert_eq!(count(&mut talk), IN_FLIGHT_MAX);

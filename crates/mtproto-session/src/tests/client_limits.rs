@@ -14,7 +14,8 @@ const OTHER: LinkId = LinkId(2);
 /// The names of all messages sent since the last time.
 fn sent(talk: &mut Talk) -> Vec<String> {
     let packets = std::mem::take(&mut talk.packets);
-    let lines = packets.iter().flat_map(|packet| talk.transcript.packet(&packet.message));
+    let lines =
+        packets.iter().flat_map(|packet| talk.transcript.packet(&packet.message.to_message()));
     lines.collect()
 }
 
@@ -43,7 +44,9 @@ fn a_container_has_at_most_1020_messages() {
     }
     talk.attach(LINK);
     let counts: Vec<_> = (talk.packets.iter())
-        .map(|packet| read_container(&packet.message.body).map_or(1, |inside| inside.len()))
+        .map(|packet| {
+            read_container(&packet.message.to_message().body).map_or(1, |inside| inside.len())
+        })
         .collect();
     assert_eq!(counts[0], CONTAINER_SEND_MESSAGES_MAX);
     assert!(counts.iter().sum::<usize>() >= IN_FLIGHT_MAX);
@@ -64,7 +67,7 @@ fn lists_of_ids_end_at_8192() {
     }
     talk.drain();
     let [packet] = &talk.packets[..] else { panic!("one packet") };
-    assert_eq!(packet.message.body.len(), 12 + 8 * IDS_MAX);
+    assert_eq!(packet.message.body().len(), 12 + 8 * IDS_MAX);
     assert_eq!(count(&sent(&mut talk), "msg_resend_req"), 1);
 }
 

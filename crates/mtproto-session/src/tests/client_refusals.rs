@@ -110,7 +110,7 @@ fn a_clock_that_is_behind_is_corrected() {
     let mut talk = Talk::with(Salts::default(), behind);
     talk.request(&query(1));
     talk.attach(LINK);
-    talk.transcript.packet(&talk.packets[0].message);
+    talk.transcript.packet(&talk.packets[0].message.to_message());
     talk.refuse("c4", 16);
     let sent = talk.packets.last().expect("it is sent again").message.id.time();
     assert!(sent >= noon() && sent < noon().after(SECOND));
@@ -124,7 +124,7 @@ fn a_clock_that_is_ahead_is_corrected_in_another_session() {
     let before = talk.session.session_id();
     talk.request(&query(1));
     talk.attach(LINK);
-    talk.transcript.packet(&talk.packets[0].message);
+    talk.transcript.packet(&talk.packets[0].message.to_message());
     talk.refuse("c4", 17);
     let again = talk.packets.last().expect("it is sent again");
     assert_ne!(again.session_id, before);
@@ -144,7 +144,7 @@ fn a_wrong_salt_tells_the_time_too() {
     let before = talk.session.session_id();
     talk.request(&query(1));
     talk.attach(LINK);
-    talk.transcript.packet(&talk.packets[0].message);
+    talk.transcript.packet(&talk.packets[0].message.to_message());
     bad_salt(&mut talk, "c4", 9);
     let again = talk.packets.last().expect("it is sent again");
     assert_eq!((again.session_id != before, again.salt), (true, Salt(9)));
@@ -363,7 +363,10 @@ fn what_is_remembered_is_bounded() {
     }
     talk.packets.clear();
     talk.drain();
-    assert_eq!(talk.transcript.packet(&talk.packets[0].message).len(), 1 + DESTROY_MAX);
+    assert_eq!(
+        talk.transcript.packet(&talk.packets[0].message.to_message()).len(),
+        1 + DESTROY_MAX
+    );
     for link in 0..2 * CLIENT_LINKS_MAX as u64 {
         talk.attach(LinkId(100 + link));
     }

@@ -176,7 +176,7 @@ impl Talk {
     /// A packet leaves.
     pub(super) fn send(&mut self, outgoing: Outgoing) {
         let salt = self.transcript.salt(outgoing.salt);
-        let lines = self.transcript.packet(&outgoing.message);
+        let lines = self.transcript.packet(&outgoing.message.to_message());
         for (index, line) in lines.into_iter().enumerate() {
             let salt = if index == 0 { format!(" salt={salt}") } else { String::new() };
             self.note('>', outgoing.link, &(line + &salt));

@@ -131,7 +131,7 @@ fn the_server_gathers_longer_the_longer_the_way_is() {
     ] {
         let talk = begin(round_trip);
         let poll = talk.packets.last().expect("a long poll");
-        assert_eq!(poll.message.body, mtproto_tl::Encode::to_bytes(&wait), "{round_trip:?}");
+        assert_eq!(poll.message.body(), mtproto_tl::Encode::to_bytes(&wait), "{round_trip:?}");
     }
 }
 

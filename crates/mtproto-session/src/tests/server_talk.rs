@@ -199,10 +199,10 @@ impl Talk {
                     self.requests.push(request.id);
                 }
                 ServerOutput::Send(outgoing) => {
-                    for line in self.transcript.packet(&outgoing.message) {
+                    for line in self.transcript.packet(&outgoing.message.to_message()) {
                         self.note('<', outgoing.link, &line);
                     }
-                    self.packets.push(outgoing.message);
+                    self.packets.push(outgoing.message.to_message());
                 }
                 ServerOutput::Wait(deadline) => return deadline,
             }

@@ -170,7 +170,7 @@ fn a_server_that_is_about_to_stop_lets_go_of_what_it_holds() {
             poll(talk, (0, 0, 25_000));
             call(talk, 3, 2);
             for last in talk.session.end_turns(talk.now) {
-                for line in talk.transcript.packet(&last.message) {
+                for line in talk.transcript.packet(&last.message.to_message()) {
                     talk.note('<', last.link, &line);
                 }
             }

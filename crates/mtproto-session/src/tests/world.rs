@@ -220,6 +220,7 @@ impl World {
             Event::ToClient(outgoing) => {
                 let Outgoing { link, session_id, message, .. } = outgoing;
                 if self.links.get(&link).is_some_and(|state| state.works && state.client) {
+                    let message = message.to_message();
                     let taken = self.client.handle_message(link, session_id, message, self.now);
                     taken.expect("a server of ours makes no faults");
                 }
@@ -228,6 +229,7 @@ impl World {
                 let Outgoing { link, salt, session_id, message, .. } = outgoing;
                 if self.links.get(&link).is_some_and(|state| state.works && state.server) {
                     let now = self.now;
+                    let message = message.to_message();
                     let server = self.server(session_id);
                     server.handle_message(link, salt, message, now).expect("no fault");
                 }
@@ -319,10 +321,11 @@ impl World {
         let is_new = self.sealed.insert((outgoing.session_id, outgoing.message.id));
         assert!(is_new, "the same packet twice: {:?}", outgoing.message);
         // req: S52
-        let inside = read_container(&outgoing.message.body).unwrap_or_default();
+        let message = outgoing.message.to_message();
+        let inside = read_container(&message.body).unwrap_or_default();
         let is_copy = |message: &Message| message.object_id() == MSG_COPY_ID;
-        assert!(!is_copy(&outgoing.message) && !inside.iter().any(is_copy));
-        let lines = self.transcript.packet(&outgoing.message);
+        assert!(!is_copy(&message) && !inside.iter().any(is_copy));
+        let lines = self.transcript.packet(&message);
         let direction = if outgoing.message.id.is_from_client() { '>' } else { '<' };
         for line in lines {
             self.note(direction, outgoing.link, &line);
