@@ -249,6 +249,12 @@ impl Exchanges {
         }
     }
 
+    /// Whether it is under way still.
+    pub(super) fn is_unfinished(&self, name: ExchangeRef) -> bool {
+        let entry = self.by_nonce.get(&name.nonce).filter(|entry| entry.number == name.number);
+        entry.is_some_and(|entry| !entry.exchange.as_ref().is_some_and(is_finished))
+    }
+
     /// Ends those whose time is over; returns who waits for their answers.
     // req: S111
     pub(super) fn expire(&mut self, now: Instant) -> Vec<LinkId> {

@@ -1,12 +1,13 @@
 //! The auth keys that this shard has seen in use, their sessions, and what time does to both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use mtproto_session::{LinkId, SaltSchedule, ServerSession};
 use mtproto_store::{KeyKind, KeyRecord};
 use mtproto_tl::{AuthKeyId, SessionId};
+use smallvec::SmallVec;
 
 use super::timers::Timers;
 use super::{IdMap, RequestRef, SessionRef, Usage};
@@ -51,15 +52,16 @@ pub(super) struct Key {
     /// The store destroys it, or the key it is bound to.
     pub(super) is_being_destroyed: bool,
     expires: Option<Instant>,
-    /// Boxed: the map has room for several, and most keys have one.
-    sessions: BTreeMap<SessionId, Box<Session>>,
+    /// Ascending. Most keys have one.
+    sessions: SmallVec<[(SessionId, Box<Session>); 1]>,
 }
 
 /// A session, and what the endpoint notes beside it.
 pub(super) struct Session {
     pub(super) machine: ServerSession,
-    /// Every link that showed it. The machine itself attaches only those that showed something new.
-    pub(super) links: BTreeSet<LinkId>,
+    /// Every link that showed it, ascending. The machine itself attaches only those that showed
+    /// something new. Most sessions have one.
+    pub(super) links: SmallVec<[LinkId; 1]>,
     /// It stands in the queue of those that may have something to say.
     pub(super) is_ready: bool,
     /// When it was made.
@@ -81,9 +83,36 @@ impl Key {
             KeyKind::Temporary { bound_to, .. } => bound_to,
         }
     }
+
+    fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(self.find(id).ok()?).map(|(_, session)| &**session)
+    }
+
+    fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        let index = self.find(id).ok()?;
+        self.sessions.get_mut(index).map(|(_, session)| &mut **session)
+    }
+
+    /// Where the session stands, or would.
+    fn find(&self, id: SessionId) -> Result<usize, usize> {
+        self.sessions.binary_search_by_key(&id, |(id, _)| *id)
+    }
 }
 
 impl Session {
+    /// `link` has shown it; returns whether it had not before.
+    pub(super) fn join(&mut self, link: LinkId) -> bool {
+        let place = self.links.binary_search(&link);
+        place.map_err(|place| self.links.insert(place, link)).is_err()
+    }
+
+    /// `link` does not carry it any more.
+    pub(super) fn leave(&mut self, link: LinkId) {
+        if let Ok(place) = self.links.binary_search(&link) {
+            self.links.remove(place);
+        }
+    }
+
     /// Nothing was accepted and nobody is there: what showed it was refused, perhaps recorded and
     /// sent again by somebody else.
     pub(super) fn is_unused(&self) -> bool {
@@ -115,7 +144,7 @@ impl Keys {
     ) {
         let id = record.id();
         debug_assert!(!self.known.contains_key(&id), "only unknown keys are looked for");
-        let (binding, is_being_destroyed, sessions) = (None, false, BTreeMap::new());
+        let (binding, is_being_destroyed, sessions) = (None, false, SmallVec::new());
         let mut key = Key { record, salts, binding, is_being_destroyed, expires: None, sessions };
         self.expiries.set(id, &mut key.expires, expires);
         self.known.insert(id, Box::new(key));
@@ -139,16 +168,16 @@ impl Keys {
     }
 
     pub(super) fn sessions_of(&self, id: AuthKeyId) -> Vec<SessionRef> {
-        let sessions = self.get(id).into_iter().flat_map(|key| key.sessions.keys());
-        sessions.map(|session| SessionRef { key: id, session: *session }).collect()
+        let sessions = self.get(id).into_iter().flat_map(|key| &key.sessions);
+        sessions.map(|(session, _)| SessionRef { key: id, session: *session }).collect()
     }
 
     pub(super) fn session_mut(&mut self, name: SessionRef) -> Option<&mut Session> {
-        self.get_mut(name.key)?.sessions.get_mut(&name.session).map(AsMut::as_mut)
+        self.get_mut(name.key)?.session_mut(name.session)
     }
 
     pub(super) fn has_session(&self, name: SessionRef) -> bool {
-        self.get(name.key).is_some_and(|key| key.sessions.contains_key(&name.session))
+        self.get(name.key).is_some_and(|key| key.find(name.session).is_ok())
     }
 
     /// The session that must go before the key can have another; none while there is room.
@@ -169,7 +198,8 @@ impl Keys {
     /// Adds a session that is not known, of a key that is.
     pub(super) fn add_session(&mut self, name: SessionRef, machine: ServerSession, now: Instant) {
         let Some(key) = self.known.get_mut(&name.key) else { return };
-        let (links, is_ready) = (BTreeSet::new(), false);
+        let Err(place) = key.find(name.session) else { return };
+        let (links, is_ready) = (SmallVec::new(), false);
         let session = Session {
             machine,
             links,
@@ -181,14 +211,15 @@ impl Keys {
             queued_since: None,
             queued_bytes: 0,
         };
-        let replaced = key.sessions.insert(name.session, Box::new(session));
-        debug_assert!(replaced.is_none(), "a session is added once");
+        key.sessions.insert(place, (name.session, Box::new(session)));
         self.names.insert(name);
     }
 
     /// Forgets a session.
     pub(super) fn remove_session(&mut self, name: SessionRef) -> Option<Session> {
-        let mut session = self.get_mut(name.key)?.sessions.remove(&name.session)?;
+        let key = self.get_mut(name.key)?;
+        let place = key.find(name.session).ok()?;
+        let (_, mut session) = key.sessions.remove(place);
         self.timers.set(name, &mut session.timer, None);
         self.idle.set(name, &mut session.idle_until, None);
         self.queues.set(name, &mut session.queued_since, None);
@@ -201,7 +232,7 @@ impl Keys {
     /// ever.
     pub(super) fn rest(&mut self, name: SessionRef, timer: Option<Instant>, now: Instant) {
         let key = self.known.get_mut(&name.key);
-        let Some(session) = key.and_then(|key| key.sessions.get_mut(&name.session)) else { return };
+        let Some(session) = key.and_then(|key| key.session_mut(name.session)) else { return };
         self.timers.set(name, &mut session.timer, timer);
         let idle_until = match session.machine.has_link() {
             true => None,
@@ -214,7 +245,7 @@ impl Keys {
     /// Counts what the session has queued now.
     fn note_queue(&mut self, name: SessionRef) {
         let key = self.known.get_mut(&name.key);
-        let Some(session) = key.and_then(|key| key.sessions.get_mut(&name.session)) else { return };
+        let Some(session) = key.and_then(|key| key.session_mut(name.session)) else { return };
         let bytes = session.machine.queued_bytes();
         self.queued_bytes = self.queued_bytes + bytes - session.queued_bytes;
         session.queued_bytes = bytes;
@@ -241,7 +272,7 @@ impl Keys {
     /// Takes a session whose timer has gone off.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<SessionRef> {
         let name = self.timers.due(now)?;
-        let session = self.known.get_mut(&name.key)?.sessions.get_mut(&name.session)?;
+        let session = self.known.get_mut(&name.key)?.session_mut(name.session)?;
         self.timers.set(name, &mut session.timer, None);
         Some(name)
     }
@@ -274,7 +305,7 @@ impl Keys {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.names.range((from, Bound::Unbounded)).filter_map(|name| {
             let key = self.get(name.key)?;
-            Some((*name, key, key.sessions.get(&name.session)?.as_ref()))
+            Some((*name, key, key.session(name.session)?))
         })
     }
 
@@ -282,7 +313,7 @@ impl Keys {
     pub(super) fn usage(&self, mut usage: Usage) -> Usage {
         usage.keys += self.known.len();
         usage.sessions += self.session_count();
-        for session in self.known.values().flat_map(|key| key.sessions.values()) {
+        for (_, session) in self.known.values().flat_map(|key| &key.sessions) {
             usage.running_requests += session.machine.running_requests();
             usage.queued_messages += session.machine.queued_messages();
             usage.queued_bytes += session.machine.queued_bytes();
@@ -295,7 +326,7 @@ impl Keys {
 impl Keys {
     /// Checks at rest that what is noted twice is noted alike, and that nothing stays for nothing.
     pub(super) fn assert_sound(&self) {
-        let sessions = || self.known.values().flat_map(|key| key.sessions.values());
+        let sessions = || self.known.values().flat_map(|key| &key.sessions).map(|(_, it)| &**it);
         let count_of = |noted: fn(&Session) -> bool| sessions().filter(|it| noted(it)).count();
         assert_eq!(self.session_count(), sessions().count(), "sessions");
         assert_eq!(self.timers.len(), count_of(|it| it.timer.is_some()), "timers");

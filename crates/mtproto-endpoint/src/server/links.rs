@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mtproto_frame::{Outbound, TransportError};
 use mtproto_session::LinkId;
+use smallvec::SmallVec;
 
 use super::exchanges::ExchangeRef;
 use super::{CloseReason, Event, Output, ServerEndpoint, SessionRef};
@@ -12,13 +13,23 @@ use super::{CloseReason, Event, Output, ServerEndpoint, SessionRef};
 /// What the endpoint knows of a link.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    /// Those that it carries, oldest first.
-    pub(super) sessions: VecDeque<SessionRef>,
-    /// Those that it began, oldest first.
-    pub(super) exchanges: VecDeque<ExchangeRef>,
+    /// Those that it carries, oldest first. Nearly all carry one.
+    pub(super) sessions: SmallVec<[SessionRef; 1]>,
+    /// Those that it began, oldest first. Most links begin none, and none for long.
+    pub(super) exchanges: Option<Box<VecDeque<ExchangeRef>>>,
     /// When it is closed, because one of its sessions wanted that last.
     disconnect_at: Option<Instant>,
     turn: Turn,
+}
+
+impl Link {
+    /// Forgets the exchanges that it began and that are `over`.
+    pub(super) fn forget_exchanges(&mut self, over: impl Fn(ExchangeRef) -> bool) {
+        if let Some(begun) = &mut self.exchanges {
+            begun.retain(|name| !over(*name));
+        }
+        self.exchanges.take_if(|begun| begun.is_empty());
+    }
 }
 
 /// When a link may be written to.

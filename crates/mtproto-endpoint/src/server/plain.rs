@@ -60,9 +60,10 @@ impl ServerEndpoint {
         self.refuse_all(stranded, TransportError::NotFound);
         self.send_plain(link, answer);
         let Some(state) = self.links.get_mut(&link) else { return };
-        state.exchanges.push_back(name);
-        if state.exchanges.len() > EXCHANGES_PER_LINK_MAX
-            && let Some(first) = state.exchanges.pop_front()
+        let begun = state.exchanges.get_or_insert_default();
+        begun.push_back(name);
+        if begun.len() > EXCHANGES_PER_LINK_MAX
+            && let Some(first) = begun.pop_front()
         {
             let stranded = self.exchanges.end_unfinished(first);
             self.refuse_all(stranded, TransportError::Flood);

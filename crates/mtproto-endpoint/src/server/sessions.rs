@@ -27,15 +27,13 @@ impl ServerEndpoint {
         }
         let Some(session) = self.keys.session_mut(name) else { return Ok(()) };
         session.last_packet = self.now;
-        if let Some(state) = self.links.get_mut(&link)
-            && session.links.insert(link)
-        {
-            // Nearly all links carry one.
-            state.sessions.reserve_exact(1);
-            state.sessions.push_back(name);
-            if state.sessions.len() > SESSIONS_PER_LINK_MAX
-                && let Some(first) = state.sessions.pop_front()
-            {
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        if session.join(link) {
+            // Who has a session has its key.
+            state.forget_exchanges(|name| !self.exchanges.is_unfinished(name));
+            state.sessions.push(name);
+            if state.sessions.len() > SESSIONS_PER_LINK_MAX {
+                let first = state.sessions.remove(0);
                 self.detach(first, link);
             }
         }
@@ -58,7 +56,7 @@ impl ServerEndpoint {
     /// `link` does not carry the session any more.
     pub(super) fn detach(&mut self, name: SessionRef, link: LinkId) {
         if let Some(session) = self.keys.session_mut(name) {
-            session.links.remove(&link);
+            session.leave(link);
             session.machine.link_detached(link, self.now);
             self.mark_ready(name);
         }

@@ -1,15 +1,18 @@
 //! The links of a server session.
 
+use smallvec::SmallVec;
+
 use crate::LinkId;
 
 /// The most links of one session. A further one takes the place of the oldest, which still gets the
 /// answers to its own service messages.
 pub const LINKS_MAX: usize = 16;
 
-/// The links that showed the session a new message, oldest first.
+/// The links that showed the session a new message, oldest first. Nearly always there is one, and
+/// there are many sessions.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    attached: Vec<Attached>,
+    attached: SmallVec<[Attached; 1]>,
 }
 
 #[derive(Debug)]
@@ -35,8 +38,6 @@ impl Links {
         if self.attached.len() >= LINKS_MAX {
             self.attached.remove(0);
         }
-        // Over HTTP there is one for most of the time, and there are many such sessions.
-        self.attached.reserve_exact(1);
         self.attached.push(Attached { link, takes_turns });
         true
     }

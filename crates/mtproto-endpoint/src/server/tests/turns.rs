@@ -55,7 +55,7 @@ fn a_link_belongs_to_the_session_that_it_showed_last() {
             poll(world, link, &mut second);
             world.push(first.session_ref(), &query(1));
             world.push(second.session_ref(), &query(2));
-            assert_eq!(world.endpoint.links[&link].sessions, [second.session_ref()]);
+            assert_eq!(world.endpoint.links[&link].sessions[..], [second.session_ref()]);
             poll(world, link, &mut first);
         },
         &expect![[r#"
