@@ -20,9 +20,21 @@ pub(super) struct EndToEnd {
     figure: &'static str,
     unit: &'static str,
     more_is_better: bool,
+    pace: Pace,
 }
 
-pub(super) const ROWS: [EndToEnd; 8] = [
+/// How fast a server is loaded.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Pace {
+    /// As fast as it answers.
+    Saturated,
+    /// Half of what it can do.
+    HalfOfOwn,
+    /// Half of what the slowest of all can do: the same for each.
+    HalfOfSlowest,
+}
+
+pub(super) const ROWS: [EndToEnd; 9] = [
     per_second(
         10,
         "handshakes/s a core",
@@ -43,16 +55,11 @@ pub(super) const ROWS: [EndToEnd; 8] = [
         figure: "server_bytes_per_connection",
         unit: "B",
         more_is_better: false,
+        pace: Pace::Saturated,
     },
     pings(18, "ping RPC/s a core, 1000 x 1", &["--connections", "1000"]),
-    EndToEnd {
-        number: 20,
-        what: "p99 at half the saturated rate, 64 x 1",
-        args: &["--connections", "64"],
-        figure: "p99_ms",
-        unit: "ms",
-        more_is_better: false,
-    },
+    tail("p99 at half the rate of the slowest, 64 x 1", Pace::HalfOfSlowest),
+    tail("p99 at half of what each can do, 64 x 1", Pace::HalfOfOwn),
     EndToEnd {
         number: 21,
         what: "storm of 10,000, first pong of all",
@@ -60,6 +67,7 @@ pub(super) const ROWS: [EndToEnd; 8] = [
         figure: "all_pongs_seconds",
         unit: "s",
         more_is_better: false,
+        pace: Pace::Saturated,
     },
 ];
 
@@ -74,7 +82,13 @@ const fn per_second(
     args: &'static [&'static str],
     figure: &'static str,
 ) -> EndToEnd {
-    EndToEnd { number, what, args, figure, unit: "/s", more_is_better: true }
+    let pace = Pace::Saturated;
+    EndToEnd { number, what, args, figure, unit: "/s", more_is_better: true, pace }
+}
+
+const fn tail(what: &'static str, pace: Pace) -> EndToEnd {
+    let args = &["--connections", "64"];
+    EndToEnd { number: 20, what, args, figure: "p99_ms", unit: "ms", more_is_better: false, pace }
 }
 
 pub(super) fn has(row: u32) -> bool {
@@ -92,7 +106,7 @@ pub(super) struct Bench {
 }
 
 /// Who is loaded.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 enum Side {
     Limit,
     Ours,
@@ -121,32 +135,45 @@ impl Bench {
     pub(super) fn measure(&self, row: &EndToEnd) -> anyhow::Result<Row> {
         // The floor exchanges keys as ours does, and keeps no sessions whose memory would count.
         let has_limit = !matches!(row.number, 10 | 16);
-        let peer = self.peer.is_some().then(|| self.median(Side::Peer, row)).transpose()?;
-        let limit = has_limit.then(|| self.median(Side::Limit, row)).transpose()?;
+        let mut sides = vec![Side::Ours];
+        sides.extend(has_limit.then_some(Side::Limit));
+        sides.extend(self.peer.is_some().then_some(Side::Peer));
+        let rates = self.rates(row, &sides)?;
+        let figures = sides.iter().zip(rates).map(|(side, rate)| self.median(*side, row, rate));
+        let figures = figures.collect::<anyhow::Result<Vec<_>>>()?;
+        let of = |wanted: Side| sides.iter().position(|side| *side == wanted);
         Ok(Row {
             number: row.number,
             what: row.what.to_owned(),
             unit: row.unit,
-            ours: self.median(Side::Ours, row)?,
-            peer,
-            limit,
+            ours: figures[0],
+            peer: of(Side::Peer).map(|place| figures[place]),
+            limit: of(Side::Limit).map(|place| figures[place]),
             more_is_better: row.more_is_better,
         })
     }
 
-    /// The middle one of three runs, each on a server that was just started.
-    fn median(&self, side: Side, row: &EndToEnd) -> anyhow::Result<f64> {
-        let mut figures = Vec::new();
-        for _ in 0..RUNS {
-            let served = self.serve(side)?;
-            let mut args: Vec<String> = row.args.iter().map(|&arg| arg.to_owned()).collect();
-            if row.number == 20 {
-                let saturated = self.load(&served, &args)?;
-                let rate = figure(&saturated, "pongs_per_second")? / 2.0;
-                args.extend(["--rate".to_owned(), format!("{rate:.0}")]);
-            }
-            figures.push(figure(&self.load(&served, &args)?, row.figure)?);
+    /// How many pings a second each side is to answer, where that is limited.
+    fn rates(&self, row: &EndToEnd, sides: &[Side]) -> anyhow::Result<Vec<Option<f64>>> {
+        if row.pace == Pace::Saturated {
+            return Ok(vec![None; sides.len()]);
         }
+        let saturated = sides.iter().map(|side| {
+            let report = self.load(&self.serve(*side)?, row.args, None)?;
+            figure(&report, "pongs_per_second")
+        });
+        let mut rates = saturated.collect::<anyhow::Result<Vec<f64>>>()?;
+        if row.pace == Pace::HalfOfSlowest {
+            let slowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
+            rates.fill(slowest);
+        }
+        Ok(rates.into_iter().map(|rate| Some(rate / 2.0)).collect())
+    }
+
+    /// The middle one of three runs, each on a server that was just started.
+    fn median(&self, side: Side, row: &EndToEnd, rate: Option<f64>) -> anyhow::Result<f64> {
+        let run = |_| figure(&self.load(&self.serve(side)?, row.args, rate)?, row.figure);
+        let mut figures = (0..RUNS).map(run).collect::<anyhow::Result<Vec<f64>>>()?;
         figures.sort_by(f64::total_cmp);
         Ok(figures[RUNS / 2])
     }
@@ -174,11 +201,14 @@ impl Bench {
     }
 
     /// Runs `mtproto bench` and reads what it says.
-    fn load(&self, served: &Served, args: &[String]) -> anyhow::Result<Value> {
+    fn load(&self, served: &Served, args: &[&str], rate: Option<f64>) -> anyhow::Result<Value> {
         let mut command = on_core(1, &self.mtproto);
         command.args(["bench", &served.uri, "--json", "--timeout", "60", "--key"]);
         command.arg(&served.public_key).args(["--pid", &served.pid().to_string()]);
         command.args(["--seconds", &self.seconds]).args(args);
+        if let Some(rate) = rate {
+            command.args(["--rate", &format!("{rate:.0}")]);
+        }
         let output = command.stderr(Stdio::inherit()).output().context("cannot run mtproto")?;
         if !output.status.success() {
             bail!("{command:?} ended with {}", output.status);
