@@ -77,7 +77,8 @@ const ROWS: [(u8, &[&str]); 9] = [
 ];
 
 /// Tests, benches and tools.
-const BESIDE: [&str; 4] = ["mtproto-benches", "mtproto-sim", "mtproto-tests", "xtask"];
+const BESIDE: [&str; 5] =
+    ["mtproto-benches", "mtproto-relay", "mtproto-sim", "mtproto-tests", "xtask"];
 
 /// Dependencies within a row, and on what stands beside: from, to, kind, and why.
 const SIDEWAYS: [(&str, &str, &str, &str); 3] = [
