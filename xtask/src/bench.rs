@@ -4,6 +4,7 @@ mod end_to_end;
 pub(crate) mod instructions;
 mod layers;
 mod process;
+mod relays;
 mod table;
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use serde_json::Value;
 
-use end_to_end::Bench;
+use end_to_end::{Bench, Peers};
 
 /// Measures the rows of docs/performance.md, ours beside a peer and the limit in the same run.
 ///
@@ -26,13 +27,17 @@ pub(crate) struct Arguments {
     /// `cd tests/interop/gotd && go build -o PATH ./tgtest`.
     #[arg(long, value_name = "PATH")]
     peer: Option<PathBuf>,
+    /// The binary of telemt, a proxy, to be measured beside our example of a relay:
+    /// `cargo build --release` in a checkout of github.com/telemt/telemt.
+    #[arg(long, value_name = "PATH")]
+    relay_peer: Option<PathBuf>,
     /// Seconds of each end-to-end measurement, of which there are three.
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
     /// Count instructions of codec and session rows instead, and fail if there are too many; says
     /// so and does nothing where valgrind is missing.
-    #[arg(long, conflicts_with_all = ["row", "peer"])]
+    #[arg(long, conflicts_with_all = ["row", "peer", "relay_peer"])]
     instructions: bool,
     /// One JSON object a row.
     #[arg(long)]
@@ -47,14 +52,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(row) = arguments.row.iter().find(|row| !known(row)) {
         bail!("row {row}: there is none; docs/performance.md lists them");
     }
-    if let Some(peer) = arguments.peer.iter().find(|peer| !peer.is_file()) {
-        bail!("--peer {}: no such file; build it as --help says", peer.display());
+    let peers = Peers { server: arguments.peer.clone(), relay: arguments.relay_peer.clone() };
+    for (flag, path) in [("--peer", &peers.server), ("--relay-peer", &peers.relay)] {
+        if let Some(path) = path.iter().find(|path| !path.is_file()) {
+            bail!("{flag} {}: no such file; build it as --help says", path.display());
+        }
     }
     let wants = |row: u32| arguments.row.is_empty() || arguments.row.contains(&row);
     let mut print = table::Printer::new(arguments.json);
     layers::measure(wants, |row| print.row(&row))?;
     if end_to_end::ROWS.iter().any(|row| wants(row.number)) {
-        let bench = Bench::prepare(arguments.peer.clone(), arguments.seconds)?;
+        let bench = Bench::prepare(peers, arguments.seconds)?;
         for row in end_to_end::ROWS.iter().filter(|row| wants(row.number)) {
             print.row(&bench.measure(row)?);
         }

@@ -1,12 +1,13 @@
 //! The rows that load whole servers with `mtproto bench`.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::process::{Served, can_pin, on_core};
+use super::process::{Listening, can_pin, on_core};
+use super::relays::{self, RELAYED};
 use super::{figure, table::Row};
 use crate::workspace::{cargo, metadata};
 
@@ -34,7 +35,7 @@ enum Pace {
     HalfOfSlowest,
 }
 
-pub(super) const ROWS: [EndToEnd; 9] = [
+pub(super) const ROWS: [EndToEnd; 11] = [
     per_second(
         10,
         "handshakes/s a core",
@@ -69,6 +70,13 @@ pub(super) const ROWS: [EndToEnd; 9] = [
         more_is_better: false,
         pace: Pace::Saturated,
     },
+    pings(RELAYED, "ping RPC/s a core of a relay, 64 x 1", &["--connections", "64"]),
+    // 580 pings make a packet of 16 KiB.
+    pings(
+        RELAYED,
+        "ping RPC/s a core of a relay, 8 x 16 KiB",
+        &["--connections", "8", "--containers", "580"],
+    ),
 ];
 
 const fn pings(number: u32, what: &'static str, args: &'static [&'static str]) -> EndToEnd {
@@ -97,17 +105,35 @@ pub(super) fn has(row: u32) -> bool {
 
 /// The programs, built.
 pub(super) struct Bench {
-    mtproto: PathBuf,
-    floor: PathBuf,
-    peer: Option<PathBuf>,
+    /// The folder that they are in.
+    release: PathBuf,
+    peers: Peers,
     /// Where servers keep their state.
     work: PathBuf,
     seconds: String,
 }
 
+/// Programs of others to be measured as well.
+pub(super) struct Peers {
+    /// gotd's test server.
+    pub(super) server: Option<PathBuf>,
+    /// telemt.
+    pub(super) relay: Option<PathBuf>,
+}
+
+/// What is loaded, ready.
+pub(super) struct Target {
+    /// What `mtproto bench` connects to; its time and memory count.
+    pub(super) measured: Listening,
+    /// The server behind it, of a relay.
+    pub(super) behind: Option<Listening>,
+    /// What `mtproto bench` has to know to speak to it.
+    pub(super) args: Vec<String>,
+}
+
 /// Who is loaded.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Side {
+pub(super) enum Side {
     Limit,
     Ours,
     Peer,
@@ -115,10 +141,16 @@ enum Side {
 
 impl Bench {
     /// Builds what is measured.
-    pub(super) fn prepare(peer: Option<PathBuf>, seconds: u32) -> anyhow::Result<Self> {
-        let build = ["build", "--quiet", "--release", "--bin", "mtproto", "--bin", "floor"];
-        let packages = ["--package", "mtproto-cli", "--package", "mtproto-benches"];
-        let status = cargo().args(build).args(packages).status()?;
+    pub(super) fn prepare(peers: Peers, seconds: u32) -> anyhow::Result<Self> {
+        let mut build = cargo();
+        build.args(["build", "--quiet", "--release"]);
+        for package in ["mtproto-cli", "mtproto-benches", "mtproto-relay"] {
+            build.args(["--package", package]);
+        }
+        for program in ["mtproto", "floor", "pipe", "relay"] {
+            build.args(["--bin", program]);
+        }
+        let status = build.status()?;
         if !status.success() {
             bail!("cargo build ended with {status}");
         }
@@ -127,8 +159,7 @@ impl Bench {
         }
         let target = metadata()?.target_directory;
         let (release, work) = (target.join("release"), target.join("bench"));
-        let (mtproto, floor) = (release.join("mtproto"), release.join("floor"));
-        Ok(Self { mtproto, floor, peer, work, seconds: seconds.to_string() })
+        Ok(Self { release, peers, work, seconds: seconds.to_string() })
     }
 
     /// Measures a row on every side there is.
@@ -137,7 +168,8 @@ impl Bench {
         let has_limit = !matches!(row.number, 10 | 16);
         let mut sides = vec![Side::Ours];
         sides.extend(has_limit.then_some(Side::Limit));
-        sides.extend(self.peer.is_some().then_some(Side::Peer));
+        let peer = if row.number == RELAYED { &self.peers.relay } else { &self.peers.server };
+        sides.extend(peer.is_some().then_some(Side::Peer));
         let rates = self.rates(row, &sides)?;
         let figures = sides.iter().zip(rates).map(|(side, rate)| self.median(*side, row, rate));
         let figures = figures.collect::<anyhow::Result<Vec<_>>>()?;
@@ -159,7 +191,7 @@ impl Bench {
             return Ok(vec![None; sides.len()]);
         }
         let saturated = sides.iter().map(|side| {
-            let report = self.load(&self.serve(*side)?, row.args, None)?;
+            let report = self.load(&self.serve(*side, row)?, row.args, None)?;
             figure(&report, "pongs_per_second")
         });
         let mut rates = saturated.collect::<anyhow::Result<Vec<f64>>>()?;
@@ -172,39 +204,69 @@ impl Bench {
 
     /// The middle one of three runs, each on a server that was just started.
     fn median(&self, side: Side, row: &EndToEnd, rate: Option<f64>) -> anyhow::Result<f64> {
-        let run = |_| figure(&self.load(&self.serve(side)?, row.args, rate)?, row.figure);
+        let run = |_| figure(&self.load(&self.serve(side, row)?, row.args, rate)?, row.figure);
         let mut figures = (0..RUNS).map(run).collect::<anyhow::Result<Vec<f64>>>()?;
         figures.sort_by(f64::total_cmp);
         Ok(figures[RUNS / 2])
     }
 
-    fn serve(&self, side: Side) -> anyhow::Result<Served> {
-        let name = match side {
-            Side::Limit => "floor",
-            Side::Ours => "mtproto",
-            Side::Peer => "peer",
-        };
+    fn serve(&self, side: Side, row: &EndToEnd) -> anyhow::Result<Target> {
+        if row.number == RELAYED {
+            return relays::start(self, side);
+        }
+        let measured = match side {
+            Side::Limit => self.start(&self.program("floor"), 0, |_| {}),
+            Side::Ours => self.start_ours(0),
+            Side::Peer => self.start(peer(&self.peers.server)?, 0, |_| {}),
+        }?;
+        Ok(Target { measured, behind: None, args: Vec::new() })
+    }
+
+    /// Our server.
+    pub(super) fn start_ours(&self, core: u32) -> anyhow::Result<Listening> {
+        self.start(&self.program("mtproto"), core, |command| {
+            command.args(["serve", "--json", "--no-tls", "--shards", "1"]);
+            command.args(["--exchanges-per-ip", "1000000"]);
+        })
+    }
+
+    /// A server on a core, with a folder for its state.
+    fn start(
+        &self,
+        program: &Path,
+        core: u32,
+        set_up: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Listening> {
+        let name = program.file_name().unwrap_or_default();
+        let dir = self.dir(&name.to_string_lossy())?;
+        let mut command = on_core(core, program);
+        set_up(&mut command);
+        Listening::start(command.arg("--dir").arg(&dir), &dir.with_extension("log"))
+    }
+
+    /// A folder for what `name` keeps.
+    pub(super) fn dir(&self, name: &str) -> anyhow::Result<PathBuf> {
         let dir = self.work.join(name);
         std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
-        let server = |program: &Path| on_core(0, program);
-        let mut command = match side {
-            Side::Limit => server(&self.floor),
-            Side::Ours => {
-                let mut command = server(&self.mtproto);
-                command.args(["serve", "--json", "--no-tls", "--shards", "1"]);
-                command.args(["--exchanges-per-ip", "1000000"]);
-                command
-            }
-            Side::Peer => server(self.peer.as_deref().unwrap_or(Path::new("tgtest"))),
-        };
-        Served::start(command.arg("--dir").arg(&dir), &self.work.join(format!("{name}.log")))
+        Ok(dir)
+    }
+
+    /// A program of this workspace.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.release.join(name)
+    }
+
+    pub(super) fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     /// Runs `mtproto bench` and reads what it says.
-    fn load(&self, served: &Served, args: &[&str], rate: Option<f64>) -> anyhow::Result<Value> {
-        let mut command = on_core(1, &self.mtproto);
-        command.args(["bench", &served.uri, "--json", "--timeout", "60", "--key"]);
-        command.arg(&served.public_key).args(["--pid", &served.pid().to_string()]);
+    fn load(&self, target: &Target, args: &[&str], rate: Option<f64>) -> anyhow::Result<Value> {
+        let Target { measured, behind, args: manners } = target;
+        let mut command = on_core(1, &self.program("mtproto"));
+        command.args(["bench", &format!("tcp://{}", measured.address)]).args(manners);
+        command.arg("--key").arg(behind.as_ref().unwrap_or(measured).public_key()?);
+        command.args(["--pid", &measured.pid().to_string(), "--json", "--timeout", "60"]);
         command.args(["--seconds", &self.seconds]).args(args);
         if let Some(rate) = rate {
             command.args(["--rate", &format!("{rate:.0}")]);
@@ -215,6 +277,11 @@ impl Bench {
         }
         serde_json::from_slice(&output.stdout).context("mtproto bench prints no JSON")
     }
+}
+
+/// A peer is measured only where there is one.
+pub(super) fn peer(path: &Option<PathBuf>) -> anyhow::Result<&Path> {
+    path.as_deref().context("no peer was given")
 }
 
 /// Of which the middle one counts.

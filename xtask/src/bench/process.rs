@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -24,36 +26,56 @@ pub(super) fn can_pin() -> bool {
     outcome.is_ok_and(|status| status.success())
 }
 
-/// A server that says in one line of JSON where it listens. It is killed when dropped.
-pub(super) struct Served {
+/// A program that listens. It is killed when dropped.
+pub(super) struct Listening {
     child: Child,
-    pub(super) uri: String,
-    pub(super) public_key: PathBuf,
+    pub(super) address: SocketAddr,
+    /// What it said when it began.
+    said: Value,
 }
 
-impl Served {
-    /// Starts it; what it says besides goes to `log`.
+impl Listening {
+    /// Starts a program that says in one line of JSON where it listens; what it says besides goes
+    /// to `log`.
     pub(super) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
-        let log = File::create(log).with_context(|| log.display().to_string())?;
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot run {command:?}"))?;
+        let child = spawn(command.stdout(Stdio::piped()), log)?;
+        let address = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut listening = Self { child, address, said: Value::Null };
         let mut line = String::new();
-        let stdout = child.stdout.take().map(BufReader::new);
+        let stdout = listening.child.stdout.take().map(BufReader::new);
         stdout.context("its output is piped")?.read_line(&mut line)?;
-        let found = serde_json::from_str(&line).ok().and_then(|line: Value| {
-            let address = line["addresses"][0].as_str()?;
-            Some((format!("tcp://{address}"), line["public_key"].as_str()?.into()))
-        });
-        let Some((uri, public_key)) = found else {
-            let _ = child.kill();
-            let _ = child.wait();
-            bail!("{command:?} does not say where it listens: {line:?}");
-        };
-        Ok(Self { child, uri, public_key })
+        listening.said = serde_json::from_str(&line).unwrap_or_default();
+        let address = listening.said["addresses"][0].as_str().and_then(|it| it.parse().ok());
+        let missing = || format!("{command:?} does not say where it listens: {line:?}");
+        listening.address = address.with_context(missing)?;
+        Ok(listening)
+    }
+
+    /// Starts a program that was told where to listen, and waits until it does.
+    pub(super) fn start_at(
+        address: SocketAddr,
+        command: &mut Command,
+        log: &Path,
+    ) -> anyhow::Result<Self> {
+        let child = spawn(command.stdout(Stdio::null()), log)?;
+        let mut listening = Self { child, address, said: Value::Null };
+        for _ in 0..START_TRIES {
+            if let Some(status) = listening.child.try_wait()? {
+                bail!("{command:?} ended with {status}; see {}", log.display());
+            }
+            if TcpStream::connect(address).is_ok() {
+                return Ok(listening);
+            }
+            #[allow(clippy::disallowed_methods, reason = "nothing else is to be done meanwhile")]
+            std::thread::sleep(START_PAUSE);
+        }
+        bail!("{command:?} does not listen on {address}; see {}", log.display())
+    }
+
+    /// Where its public key is.
+    pub(super) fn public_key(&self) -> anyhow::Result<PathBuf> {
+        let path = self.said["public_key"].as_str();
+        Ok(path.context("a server says where its public key is")?.into())
     }
 
     /// Its process: `taskset` becomes the program that it starts.
@@ -62,9 +84,22 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for Listening {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
+
+fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
+    let log = File::create(log).with_context(|| log.display().to_string())?;
+    command
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("cannot run {command:?}"))
+}
+
+/// How often it is tried whether a program listens, and how long in between.
+const START_TRIES: u32 = 200;
+const START_PAUSE: Duration = Duration::from_millis(50);
