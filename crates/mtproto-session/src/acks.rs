@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use mtproto_tl::MsgId;
+use mtproto_tl::{Constructor, Encode, MsgId, VECTOR_ID, types};
 
 /// The most ids in one `msgs_ack`, and in the other lists of ids.
 // req: S13, S47
@@ -69,6 +69,17 @@ impl AckQueue {
         taken
     }
 
+    /// As [`AckQueue::take`], to the end of `taken`; the queue keeps its memory. Returns how many.
+    // req: S13, S47
+    pub(crate) fn take_to(&mut self, taken: &mut VecDeque<MsgId>) -> usize {
+        let count = self.owed.len().min(IDS_MAX);
+        taken.extend(self.owed.drain(..count));
+        if self.owed.is_empty() {
+            self.due = None;
+        }
+        count
+    }
+
     /// Bytes that the body of the next `msgs_ack` takes.
     #[must_use]
     pub fn next_len(&self) -> usize {
@@ -85,6 +96,11 @@ impl AckQueue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.owed.is_empty()
+    }
+
+    /// Gives the memory back that is for more than is owed.
+    pub(crate) fn rest(&mut self) {
+        self.owed.shrink_to_fit();
     }
 
     /// Forgets everything: the session that it was about is no more.
@@ -106,6 +122,21 @@ impl AckQueue {
         }
         self.owed.push_back(id);
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+}
+
+/// A `msgs_ack` of ids that stand elsewhere.
+pub(crate) struct AckIds<I>(pub(crate) I);
+
+impl<I: ExactSizeIterator<Item = MsgId> + Clone> Encode for AckIds<I> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let ids = self.0.clone();
+        let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        for word in [types::MsgsAck::ID, VECTOR_ID, count] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.reserve(8 * ids.len());
+        ids.for_each(|id| out.extend_from_slice(&id.0.to_le_bytes()));
     }
 }
 

@@ -139,6 +139,23 @@ impl Inbox {
         }
     }
 
+    /// As [`Inbox::mark`] for each of `ids`, which follow each other about as they were received.
+    pub(crate) fn mark_all(&mut self, ids: impl Iterator<Item = MsgId>, flag: MsgState) {
+        let mut next = 0;
+        for id in ids {
+            if self.seen.get(next).is_none_or(|seen| seen.id != id) {
+                match self.seen.binary_search_by_key(&id, |seen| seen.id) {
+                    Ok(index) => next = index,
+                    Err(_) => continue,
+                }
+            }
+            if let Some(seen) = self.seen.get_mut(next).filter(|seen| seen.state.is_received()) {
+                seen.state = seen.state | flag;
+            }
+            next += 1;
+        }
+    }
+
     /// Says from now on that nothing is known of `id`: its answer is lost, so it is no use to know
     /// that it was received. It is still a duplicate when it comes again.
     pub fn forget(&mut self, id: MsgId) {

@@ -30,6 +30,7 @@
 )]
 
 mod acks;
+mod ascending;
 mod bad_msg;
 pub mod client;
 mod clock;

@@ -87,6 +87,8 @@ impl fmt::Debug for OutMessage {
 pub(crate) struct Packet {
     /// Room for the envelope, then the body of the only message, or a container.
     out: Vec<u8>,
+    /// Bytes that the first message makes room for.
+    expected: usize,
     count: usize,
     /// The only message, while it stands there without a container.
     alone: Option<(MsgId, Seqno)>,
@@ -96,6 +98,11 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
+    /// An empty packet that is to get messages of about `len` bytes in all.
+    pub(crate) fn expecting(len: usize) -> Self {
+        Self { expected: len.min(CONTAINER_SEND_BYTES_MAX), ..Self::default() }
+    }
+
     /// Whether a message with a body of `len` bytes may still join. The first always may, whatever
     /// its size.
     // req: S46
@@ -206,6 +213,7 @@ impl Packet {
 
     /// Makes room for messages of `len` bytes and for all that will stand around them.
     fn reserve(&mut self, len: usize) {
+        let len = len.max(self.expected);
         self.out.reserve(ROOM_LEN + CONTAINER_HEADER_LEN + len + PADDING_CHOSEN_MAX);
         if self.out.is_empty() {
             self.out.resize(ROOM_LEN, 0);

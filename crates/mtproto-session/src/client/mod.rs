@@ -7,6 +7,7 @@
 
 mod errands;
 mod inbound;
+mod line;
 mod output;
 mod pings;
 mod receive;
@@ -41,7 +42,7 @@ pub use requests::{
     REQUEST_MSG_IDS_MAX, REQUESTS_MAX, STATE_ASK_DELAY, STATE_ASK_INTERVAL,
 };
 use sent::SentLog;
-pub use sent::{LOST_AGE_MAX, SENT_AGE_MAX, SENT_PACKETS_MAX};
+pub use sent::{LOST_AGE_MAX, SENT_ACKS_MAX, SENT_AGE_MAX, SENT_PACKETS_MAX};
 use turns::Turns;
 pub use turns::{CLIENT_TURNS_MAX, POLL_DELAY_MAX, POLL_DELAY_MIN, POLL_INTERVAL_MIN, POLL_WAIT};
 
@@ -85,6 +86,15 @@ impl Default for ClientSessionConfig {
     }
 }
 
+/// A packet whose quick acknowledgement is awaited.
+#[derive(Debug)]
+struct QuickAck {
+    packet: MsgId,
+    /// Known once the packet is sealed.
+    token: Option<u32>,
+    requests: Vec<RequestId>,
+}
+
 /// The client's side of one session.
 #[derive(Debug)]
 pub struct ClientSession {
@@ -107,7 +117,7 @@ pub struct ClientSession {
     /// The newest, which everything leaves by, is the last.
     links: Vec<LinkId>,
     turns: Turns,
-    quick_acks: VecDeque<(u32, Vec<RequestId>)>,
+    quick_acks: VecDeque<QuickAck>,
     outputs: VecDeque<ClientOutput>,
 }
 
@@ -187,7 +197,7 @@ impl ClientSession {
         if !self.requests.has_room(0) {
             return Err(Misuse::QueueFull);
         }
-        Ok(self.requests.add(Body::Made(make, Bytes::new()), RequestOptions::default()))
+        Ok(self.requests.add(Body::made_by(make), RequestOptions::default()))
     }
 
     /// Gives a request up: it will have no outcome, and the server is told to drop the answer. An
@@ -262,6 +272,9 @@ impl ClientSession {
         self.errands.ask_states(ask);
         let lost = self.sent.lost_with(link, now);
         self.redo(link, lost);
+        if self.links.is_empty() {
+            self.rest();
+        }
     }
 
     /// An item without a byte came over a link that takes turns: a packet of ours is answered with
@@ -286,23 +299,19 @@ impl ClientSession {
     /// acknowledgement `token`. Only for an [`crate::Outgoing`] with `quick_ack`.
     // req: S115
     pub fn packet_sealed(&mut self, packet: MsgId, token: u32) {
-        let mut requests = self.sent.requests_in(packet);
-        requests.retain(|request| self.requests.wants_quick_ack(*request));
-        if self.quick_acks.len() >= QUICK_ACKS_MAX {
-            self.quick_acks.pop_front();
+        let mut awaited = self.quick_acks.iter_mut().rev();
+        if let Some(awaited) = awaited.find(|awaited| awaited.packet == packet) {
+            awaited.token = Some(token);
         }
-        self.quick_acks.push_back((token, requests));
     }
 
     /// A quick acknowledgement came over any link.
     // req: S115
     pub fn handle_quick_ack(&mut self, token: u32, now: Instant) {
         self.now = now;
-        let Some(index) = self.quick_acks.iter().position(|(awaited, _)| *awaited == token) else {
-            return;
-        };
-        let (_, requests) = self.quick_acks.remove(index).unwrap_or_default();
-        for request in requests {
+        let index = self.quick_acks.iter().position(|awaited| awaited.token == Some(token));
+        let Some(awaited) = index.and_then(|index| self.quick_acks.remove(index)) else { return };
+        for request in awaited.requests {
             if self.requests.wants_quick_ack(request) {
                 self.tell(ClientEvent::QuickAck { request });
             }
@@ -368,6 +377,15 @@ impl ClientSession {
             let ids = self.requests.take_unanswered(self.now);
             self.errands.ask_states(ids);
         }
+    }
+
+    /// Gives memory back that is for more than there is, as after a burst.
+    fn rest(&mut self) {
+        self.requests.rest();
+        self.sent.rest(self.now);
+        self.acks.rest();
+        self.outputs.shrink_to_fit();
+        self.quick_acks.shrink_to_fit();
     }
 
     fn tell(&mut self, event: ClientEvent) {

@@ -80,13 +80,15 @@ impl Pings {
     }
 
     /// Lets the keepalive ping all links when it is due: the server closes one that it hears none
-    /// from.
+    /// from. Tells whether it is.
     // req: S30
-    pub(super) fn keep_alive(&mut self, links: &[LinkId], now: Instant) {
-        if self.due.is_some_and(|due| due <= now) {
+    pub(super) fn keep_alive(&mut self, links: &[LinkId], now: Instant) -> bool {
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if is_due {
             self.due = Some(now + self.config.interval);
             links.iter().for_each(|link| self.probe(*link, self.config.pong_timeout));
         }
+        is_due
     }
 
     /// A link is to show within `limit` that it is alive.

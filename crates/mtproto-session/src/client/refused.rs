@@ -3,7 +3,7 @@
 use mtproto_crypto::hash::sha256;
 use mtproto_tl::{MsgId, Salt, SessionId};
 
-use super::sent::Errand;
+use super::sent::{Errand, Refused};
 use super::{
     ClientCloseReason, ClientEvent, ClientOutput, ClientSession, Gap, RequestError, RequestId,
 };
@@ -113,16 +113,15 @@ impl ClientSession {
     /// What the refused message or packet was about. A request that has been sent again since is
     /// left out: the refusal is not about what is on its way now.
     fn take_sent(&mut self, id: MsgId) -> Vec<Errand> {
-        let Some((packet, messages)) = self.sent.take(id) else {
-            // A repeated request stands in a packet that its id does not lead to.
-            let request = self.requests.find(id).filter(|_| self.requests.is_current(id));
-            return request.map(Errand::Request).into_iter().collect();
-        };
-        let stands = |(id, errand): &(MsgId, Errand)| match errand {
-            Errand::Request(_) => self.requests.packet_of(*id) == Some(packet),
-            _ => true,
-        };
-        messages.into_iter().filter(stands).map(|(_, errand)| errand).collect()
+        match self.sent.take(id) {
+            Some(Refused::Message(errand)) => vec![errand],
+            Some(Refused::Packet { before, mut errands }) => {
+                let requests = self.requests.take_refused_in(before, id);
+                errands.extend(requests.into_iter().map(Errand::Request));
+                errands
+            }
+            None => self.requests.take_refused(id).map(Errand::Request).into_iter().collect(),
+        }
     }
 
     /// Sends everything again, as far as it can be with new ids.
@@ -131,7 +130,7 @@ impl ClientSession {
         for errand in errands {
             match errand {
                 Errand::Acks(ids) => {
-                    ids.into_iter().for_each(|id| self.acks.owe_at_once(id, self.now));
+                    self.sent.acked(&ids).for_each(|id| self.acks.owe_at_once(id, self.now));
                 }
                 Errand::DestroyAuthKey => self.errands.destroy_auth_key = true,
                 Errand::DestroySession(session_id) => self.errands.destroy_session(session_id),

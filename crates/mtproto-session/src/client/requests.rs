@@ -1,15 +1,17 @@
 //! Requests from the moment the caller makes them until their one outcome.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mtproto_pack::Message;
+use mtproto_pack::MESSAGE_HEADER_LEN;
 use mtproto_tl::{MsgId, Seqno, SessionId};
 
+use super::line::Line;
 use super::output::{RequestId, RequestOptions};
 use crate::LinkId;
+use crate::ascending::{Ascending, Serial};
+use crate::packet::Packet;
 
 /// The most requests without an outcome.
 pub const REQUESTS_MAX: usize = 8192;
@@ -46,9 +48,14 @@ pub type MakeBody = Box<dyn FnMut(MsgId, SessionId) -> Bytes + Send>;
 
 /// What a request consists of.
 pub(super) enum Body {
+    Made(Box<Made>),
     Object(Bytes),
-    /// The maker, and what it made last.
-    Made(MakeBody, Bytes),
+}
+
+/// The maker of a body, and what it made last.
+pub(super) struct Made {
+    make: MakeBody,
+    object: Bytes,
 }
 
 impl fmt::Debug for Body {
@@ -58,17 +65,25 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
+    pub(super) fn made_by(make: MakeBody) -> Self {
+        Self::Made(Box::new(Made { make, object: Bytes::new() }))
+    }
+
     fn current(&self) -> &Bytes {
         match self {
-            Self::Object(object) | Self::Made(_, object) => object,
+            Self::Object(object) => object,
+            Self::Made(made) => &made.object,
         }
     }
 
-    fn make(&mut self, id: MsgId, session_id: SessionId) -> Bytes {
-        if let Self::Made(maker, made) = self {
-            *made = maker(id, session_id);
+    fn make(&mut self, id: MsgId, session_id: SessionId) -> &Bytes {
+        match self {
+            Self::Object(object) => object,
+            Self::Made(made) => {
+                made.object = (made.make)(id, session_id);
+                &made.object
+            }
         }
-        self.current().clone()
     }
 }
 
@@ -80,27 +95,30 @@ impl Body {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u64,
-    entries: BTreeMap<RequestId, Entry>,
+    entries: Ascending<RequestId, Entry>,
     bytes: usize,
-    /// To be sent under a new id, in the order in which they were made.
-    waiting: BTreeSet<RequestId>,
+    /// To be sent under a new id.
+    waiting: Line,
+    /// How many bytes are waiting.
+    waiting_bytes: usize,
     /// To be sent again under the same id, inside a container.
-    repeats: BTreeSet<RequestId>,
+    repeats: Line,
     /// Every id that a request was sent under: the answer may be to any of them.
-    by_msg: BTreeMap<MsgId, RequestId>,
-    /// When to ask for the state of what is unanswered.
-    checks: BTreeSet<(Instant, RequestId)>,
+    by_msg: Ascending<MsgId, RequestId>,
+    /// Before this nothing has been unanswered for long. To know it better is not worth a list:
+    /// the requests that there are then are looked through, and tell the next such moment.
+    next_check: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Entry {
     body: Body,
     options: RequestOptions,
-    len: usize,
-    msg_ids: Vec<MsgId>,
-    sent: Option<Sent>,
-    refusals: u8,
     alone: bool,
+    refusals: u8,
+    sent: Option<Sent>,
+    /// Ids that it was sent under before, oldest first.
+    earlier: Vec<MsgId>,
 }
 
 /// How a request was sent last.
@@ -108,14 +126,38 @@ struct Entry {
 struct Sent {
     id: MsgId,
     seqno: Seqno,
-    /// The packet it stood in.
-    packet: MsgId,
+    /// The packet that it stood in last, if it is not the first under this id: that one is where
+    /// the id leads.
+    repeated_in: Option<MsgId>,
     link: LinkId,
+    check_at: Instant,
     /// The server may have it from an earlier packet, or may yet take that packet: only under the
     /// same id is it the same message.
     keeps_id: bool,
     acked: bool,
-    check_at: Instant,
+    /// The server has refused nothing with it in the packet that its id leads to.
+    is_unrefused: bool,
+}
+
+/// How a request leaves.
+pub(super) struct Departure {
+    pub(super) link: LinkId,
+    pub(super) session_id: SessionId,
+    pub(super) now: Instant,
+}
+
+/// A request that has joined a packet.
+pub(super) struct Joined {
+    pub(super) request: RequestId,
+    pub(super) wants_quick_ack: bool,
+    /// Nothing else may join.
+    pub(super) is_alone: bool,
+}
+
+impl Serial for RequestId {
+    fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl Requests {
@@ -129,41 +171,47 @@ impl Requests {
         let id = RequestId(self.last);
         let len = body.current().len();
         self.bytes += len;
-        let (msg_ids, sent) = (Vec::new(), None);
-        let entry = Entry { body, options, len, msg_ids, sent, refusals: 0, alone: false };
-        self.entries.insert(id, entry);
+        self.waiting_bytes += len;
+        let earlier = Vec::new();
+        let entry = Entry { body, options, alone: false, refusals: 0, sent: None, earlier };
+        self.entries.push(id, entry);
         self.waiting.insert(id);
         id
     }
 
     /// Takes a request out; the id it has on the server, if it was sent.
     pub(super) fn remove(&mut self, request: RequestId) -> Option<Option<MsgId>> {
-        let entry = self.entries.remove(&request)?;
-        self.bytes -= entry.len;
-        self.waiting.remove(&request);
-        self.repeats.remove(&request);
-        for id in &entry.msg_ids {
+        let Entry { body, sent, earlier, .. } = self.entries.remove(request)?;
+        self.bytes -= body.current().len();
+        for id in earlier {
             self.by_msg.remove(id);
         }
-        if let Some(sent) = &entry.sent {
-            self.checks.remove(&(sent.check_at, request));
+        if let Some(sent) = &sent {
+            self.repeats.remove(request);
+            self.by_msg.remove(sent.id);
+        } else {
+            self.waiting.remove(request);
+            self.waiting_bytes -= body.current().len();
         }
-        Some(entry.sent.map(|sent| sent.id))
+        if self.entries.is_empty() {
+            self.next_check = None;
+        }
+        Some(sent.map(|sent| sent.id))
     }
 
     /// The request that was sent under `id`, now or before.
     pub(super) fn find(&self, id: MsgId) -> Option<RequestId> {
-        self.by_msg.get(&id).copied()
+        self.by_msg.get(id).copied()
     }
 
-    /// The packet that the request stood in last; `None` if it has been sent under another id
-    /// since.
-    pub(super) fn packet_of(&self, id: MsgId) -> Option<MsgId> {
-        self.sent_as(id).map(|sent| sent.packet)
+    /// The packet that the request was repeated in last, if the server has refused the packet that
+    /// its id leads to and it has not been sent under another since.
+    pub(super) fn taken_in(&self, id: MsgId) -> Option<MsgId> {
+        self.sent_as(id).filter(|sent| !sent.is_unrefused)?.repeated_in
     }
 
     pub(super) fn wants_quick_ack(&self, request: RequestId) -> bool {
-        self.entries.get(&request).is_some_and(|entry| entry.options.quick_ack)
+        self.entries.get(request).is_some_and(|entry| entry.options.quick_ack)
     }
 
     /// The server has the message `id`.
@@ -175,14 +223,14 @@ impl Requests {
 
     /// The server has the request as it was sent last.
     pub(super) fn received(&mut self, request: RequestId) {
-        if let Some(sent) = self.entries.get_mut(&request).and_then(|entry| entry.sent.as_mut()) {
+        if let Some(sent) = self.sent_mut(request) {
             sent.acked = true;
         }
     }
 
     /// The server would not take the request for now, but would if the packet came again later.
     pub(super) fn keep_id(&mut self, request: RequestId) {
-        if let Some(sent) = self.entries.get_mut(&request).and_then(|entry| entry.sent.as_mut()) {
+        if let Some(sent) = self.sent_mut(request) {
             sent.keeps_id = true;
         }
     }
@@ -199,12 +247,13 @@ impl Requests {
 
     /// Sends a request again under another id: the server does not have it.
     pub(super) fn send_anew(&mut self, request: RequestId) {
-        let Some(entry) = self.entries.get_mut(&request) else { return };
+        let Some(entry) = self.entries.get_mut(request) else { return };
         if let Some(sent) = entry.sent.take() {
-            self.checks.remove(&(sent.check_at, request));
+            entry.earlier.push(sent.id);
+            self.waiting_bytes += entry.body.current().len();
+            self.waiting.insert(request);
         }
-        self.repeats.remove(&request);
-        self.waiting.insert(request);
+        self.repeats.remove(request);
     }
 
     /// Whether `id` is the last that its request was sent under.
@@ -215,7 +264,7 @@ impl Requests {
     /// Sends a request again whose packet was refused: under another id, unless the server may have
     /// it already, from an earlier packet.
     pub(super) fn send_again(&mut self, request: RequestId) {
-        let sent = self.entries.get(&request).and_then(|entry| entry.sent.as_ref());
+        let sent = self.sent_mut(request);
         if sent.is_some_and(|sent| sent.keeps_id || sent.acked) {
             self.repeats.insert(request);
         } else {
@@ -225,7 +274,7 @@ impl Requests {
 
     /// Records that the server refused a request; whether that has happened too often in a row.
     pub(super) fn refused(&mut self, request: RequestId) -> bool {
-        let Some(entry) = self.entries.get_mut(&request) else { return false };
+        let Some(entry) = self.entries.get_mut(request) else { return false };
         entry.refusals += 1;
         let too_often = entry.refusals >= REFUSALS_MAX;
         if too_often {
@@ -234,152 +283,211 @@ impl Requests {
         too_often
     }
 
-    /// Lets a request have a packet of its own from now on; false if it had one already.
-    pub(super) fn set_alone(&mut self, request: RequestId) -> bool {
-        let entry = self.entries.get_mut(&request);
-        entry.is_some_and(|entry| !std::mem::replace(&mut entry.alone, true))
+    /// The server refuses the message `id`. Returns the request in it, unless that has been
+    /// repeated since: the refusal is then not about what is on its way now.
+    pub(super) fn take_refused(&mut self, id: MsgId) -> Option<RequestId> {
+        let request = self.find(id)?;
+        let sent = self.sent_as_mut(id)?;
+        let is_first = std::mem::take(&mut sent.is_unrefused);
+        (sent.repeated_in.is_none() || !is_first).then_some(request)
     }
 
-    /// Whether a request must not share its packet.
-    pub(super) fn is_alone(&self, request: RequestId) -> bool {
-        self.entries.get(&request).is_some_and(|entry| entry.alone)
+    /// The server refuses `packet`, the next after the packet `before`. Returns the requests that
+    /// stood in it, those left out that have been sent again since.
+    pub(super) fn take_refused_in(&mut self, before: MsgId, packet: MsgId) -> Vec<RequestId> {
+        let mut refused = Vec::new();
+        for (request, entry) in self.entries.iter_mut() {
+            let Some(sent) = &mut entry.sent else { continue };
+            let led_there = before < sent.id && sent.id <= packet;
+            sent.is_unrefused &= !led_there;
+            if sent.repeated_in.map_or(led_there, |last| last == packet) {
+                refused.push(request);
+            }
+        }
+        refused
+    }
+
+    /// Lets a request have a packet of its own from now on; false if it had one already.
+    pub(super) fn set_alone(&mut self, request: RequestId) -> bool {
+        let entry = self.entries.get_mut(request);
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.alone, true))
     }
 
     /// Another session begins: the server knows none of these.
     pub(super) fn restart(&mut self) {
-        for entry in self.entries.values_mut() {
+        for (_, entry) in self.entries.iter_mut() {
             entry.sent = None;
-            entry.msg_ids.clear();
+            entry.earlier.clear();
         }
-        self.by_msg.clear();
-        self.checks.clear();
-        self.repeats.clear();
-        self.waiting = self.entries.keys().copied().collect();
+        self.by_msg = Ascending::default();
+        self.next_check = None;
+        self.repeats = Line::default();
+        self.waiting = self.entries.iter().map(|(request, _)| request).collect();
+        self.waiting_bytes = self.bytes;
     }
 
-    /// Requests whose packet is older than `packet` and that the server cannot have, therefore.
-    pub(super) fn sent_before(&self, packet: MsgId) -> Vec<MsgId> {
-        let sent = self.entries.values().filter_map(|entry| entry.sent.as_ref());
-        sent.filter(|sent| sent.packet < packet).map(|sent| sent.id).collect()
+    /// Requests that were sent last in `packet` or in one before it, by what they were sent as.
+    pub(super) fn sent_until(&self, packet: MsgId) -> Vec<MsgId> {
+        let sent = self.entries.iter().filter_map(|(_, entry)| entry.sent.as_ref());
+        let until = sent.filter(|sent| sent.repeated_in.unwrap_or(sent.id) <= packet);
+        until.map(|sent| sent.id).collect()
     }
 
     /// A link is lost: short requests that went over it are repeated. The rest is returned, to be
     /// asked about.
     pub(super) fn link_lost(&mut self, link: LinkId) -> Vec<MsgId> {
         let mut ask = Vec::new();
-        for (request, entry) in &self.entries {
+        for (request, entry) in self.entries.iter() {
             let Some(sent) = entry.sent.as_ref().filter(|sent| sent.link == link) else { continue };
             if sent.acked || entry.body.current().len() > REPEAT_LEN_MAX {
                 ask.push(sent.id);
             } else {
-                self.repeats.insert(*request);
+                self.repeats.insert(request);
             }
         }
         ask
     }
 
-    /// The length of the next request to be repeated.
-    pub(super) fn next_repeat_len(&self) -> Option<usize> {
-        let entry = self.entries.get(self.repeats.first()?)?;
-        Some(entry.body.current().len())
-    }
-
-    /// Takes the next request to be repeated, with its message.
-    pub(super) fn take_repeat(
+    /// Lets the next request that is to be repeated join the packet, if there is room.
+    // req: S45, S94
+    pub(super) fn repeat_next(
         &mut self,
-        link: LinkId,
-        now: Instant,
-    ) -> Option<(RequestId, Message)> {
-        let request = self.repeats.pop_first()?;
-        let entry = self.entries.get_mut(&request)?;
-        let sent = entry.sent.as_mut()?;
-        self.checks.remove(&(sent.check_at, request));
-        sent.check_at = now + STATE_ASK_DELAY;
-        self.checks.insert((sent.check_at, request));
-        sent.link = link;
-        sent.keeps_id = true;
-        let body = entry.body.current().clone();
-        Some((request, Message { id: sent.id, seqno: sent.seqno, body }))
-    }
-
-    /// The next request to be sent under a new id, with its length; `None` if too many are in
-    /// flight.
-    pub(super) fn next_waiting(&self) -> Option<(RequestId, usize)> {
-        if self.entries.len() - self.waiting.len() >= IN_FLIGHT_MAX {
+        packet: &mut Packet,
+        departure: &Departure,
+    ) -> Option<RequestId> {
+        let request = self.repeats.first()?;
+        let entry = self.entries.get_mut(request)?;
+        let (sent, body) = (entry.sent.as_mut()?, entry.body.current());
+        if !packet.has_room(body.len()) {
             return None;
         }
-        let request = *self.waiting.first()?;
-        self.entries.get(&request).map(|entry| (request, entry.body.current().len()))
+        self.repeats.pop_first();
+        sent.check_at = departure.now + STATE_ASK_DELAY;
+        sent.link = departure.link;
+        sent.keeps_id = true;
+        packet.wrap();
+        packet.push(sent.id, sent.seqno, body);
+        self.next_check = earlier(self.next_check, sent.check_at);
+        Some(request)
     }
 
-    /// Makes the message of a waiting request, which leaves over `link` now.
-    pub(super) fn issue(
+    /// Lets the next request that is to be sent under a new id join the packet, if there is room
+    /// and not too many are in flight.
+    pub(super) fn send_next(
         &mut self,
-        request: RequestId,
-        (id, seqno): (MsgId, Seqno),
-        session_id: SessionId,
-        link: LinkId,
-        now: Instant,
-    ) -> Option<Message> {
-        self.waiting.remove(&request);
-        let entry = self.entries.get_mut(&request)?;
-        let body = entry.body.make(id, session_id);
-        self.bytes = self.bytes - entry.len + body.len();
-        entry.len = body.len();
-        if entry.msg_ids.len() >= REQUEST_MSG_IDS_MAX {
-            self.by_msg.remove(&entry.msg_ids.remove(0));
+        packet: &mut Packet,
+        departure: &Departure,
+        numbers: impl FnOnce() -> (MsgId, Seqno),
+    ) -> Option<Joined> {
+        if self.flights_left() == 0 {
+            return None;
         }
-        entry.msg_ids.push(id);
-        self.by_msg.insert(id, request);
+        let request = self.waiting.first()?;
+        let entry = self.entries.get_mut(request)?;
+        let len = entry.body.current().len();
+        if !packet.has_room(len) || entry.alone && !packet.is_empty() {
+            return None;
+        }
+        self.waiting.pop_first();
+        self.waiting_bytes -= len;
+        let Departure { link, session_id, now } = *departure;
+        let (id, seqno) = numbers();
+        let body = entry.body.make(id, session_id);
+        self.bytes = self.bytes - len + body.len();
+        packet.push(id, seqno, body);
+        if entry.earlier.len() >= REQUEST_MSG_IDS_MAX {
+            self.by_msg.remove(entry.earlier.remove(0));
+        }
+        self.by_msg.push(id, request);
         let check_at = now + STATE_ASK_DELAY;
-        self.checks.insert((check_at, request));
-        entry.sent =
-            Some(Sent { id, seqno, packet: id, link, keeps_id: false, acked: false, check_at });
-        Some(Message { id, seqno, body })
+        self.next_check = earlier(self.next_check, check_at);
+        entry.sent = Some(Sent {
+            id,
+            seqno,
+            repeated_in: None,
+            link,
+            check_at,
+            keeps_id: false,
+            acked: false,
+            is_unrefused: true,
+        });
+        let wants_quick_ack = entry.options.quick_ack;
+        Some(Joined { request, wants_quick_ack, is_alone: entry.alone })
     }
 
-    /// Records the packet that a request stood in.
+    /// About how many bytes [`Requests::send_next`] has for the next packet.
+    pub(super) fn ready_len(&self) -> usize {
+        match self.waiting.len() {
+            0 => 0,
+            count => {
+                let each = MESSAGE_HEADER_LEN + self.waiting_bytes / count;
+                count.min(self.flights_left()) * each
+            }
+        }
+    }
+
+    /// Records the packet that a repeated request stands in.
     pub(super) fn left_in(&mut self, request: RequestId, packet: MsgId) {
-        if let Some(sent) = self.entries.get_mut(&request).and_then(|entry| entry.sent.as_mut()) {
-            sent.packet = packet;
+        if let Some(sent) = self.sent_mut(request) {
+            sent.repeated_in = Some(packet);
         }
     }
 
     /// Takes the ids of requests that have been unanswered for long.
     pub(super) fn take_unanswered(&mut self, now: Instant) -> Vec<MsgId> {
         let mut ids = Vec::new();
-        while let Some(&(due, request)) = self.checks.first()
-            && due <= now
-        {
-            self.checks.pop_first();
-            if let Some(sent) = self.entries.get_mut(&request).and_then(|entry| entry.sent.as_mut())
-            {
+        if self.next_check.is_none_or(|at| at > now) {
+            return ids;
+        }
+        self.next_check = None;
+        for (_, entry) in self.entries.iter_mut() {
+            let Some(sent) = &mut entry.sent else { continue };
+            if sent.check_at <= now {
                 sent.check_at = now + STATE_ASK_INTERVAL;
-                self.checks.insert((sent.check_at, request));
                 ids.push(sent.id);
             }
+            self.next_check = earlier(self.next_check, sent.check_at);
         }
         ids
     }
 
-    /// When the first of them has been unanswered for long.
+    /// A moment that is no later than when the first of them has been unanswered for long.
     pub(super) fn next_check(&self) -> Option<Instant> {
-        self.checks.first().map(|(due, _)| *due)
+        self.next_check
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Gives back the memory that is for more requests than there are.
+    pub(super) fn rest(&mut self) {
+        if self.entries.is_empty() {
+            *self = Self { last: self.last, ..Self::default() };
+        }
+    }
+
+    /// How many more requests may be in flight.
+    fn flights_left(&self) -> usize {
+        IN_FLIGHT_MAX.saturating_sub(self.entries.len() - self.waiting.len())
+    }
+
+    fn sent_mut(&mut self, request: RequestId) -> Option<&mut Sent> {
+        self.entries.get_mut(request)?.sent.as_mut()
+    }
+
     /// How the request was sent, if `id` is the last id that it was sent under.
     fn sent_as(&self, id: MsgId) -> Option<&Sent> {
-        let sent = self.entries.get(&self.find(id)?)?.sent.as_ref()?;
+        let sent = self.entries.get(self.find(id)?)?.sent.as_ref()?;
         (sent.id == id).then_some(sent)
     }
 
     fn sent_as_mut(&mut self, id: MsgId) -> Option<&mut Sent> {
-        let request = self.find(id)?;
-        let sent = self.entries.get_mut(&request)?.sent.as_mut()?;
+        let sent = self.sent_mut(self.find(id)?)?;
         (sent.id == id).then_some(sent)
     }
+}
+
+fn earlier(known: Option<Instant>, other: Instant) -> Option<Instant> {
+    known.into_iter().chain([other]).min()
 }

@@ -5,25 +5,34 @@ use std::time::Instant;
 use mtproto_tl::{Author, Encode, MsgId, Raw, Seqno, ServerTime, functions, types};
 
 use super::errands::SALTS_AHEAD_MIN;
+use super::requests::Departure;
 use super::sent::Errand;
 use super::turns::AT_ONCE;
-use super::{ClientSession, RequestId};
+use super::{ClientSession, QUICK_ACKS_MAX, QuickAck, RequestId};
+use crate::acks::AckIds;
 use crate::packet::Packet;
 use crate::{FUTURE_SALTS_MAX, LinkId, MsgState, Outgoing};
 
-/// A packet in the making, with what its messages are about.
+/// A packet in the making.
 struct Draft {
     packet: Packet,
     link: LinkId,
     time: ServerTime,
-    log: Vec<(MsgId, Errand)>,
+    /// The server has something to say to a message in it.
+    asks: bool,
+    /// Requests that stood in another packet before.
+    repeated: Vec<RequestId>,
     quick_ack: bool,
+    /// Requests whose quick acknowledgement is wanted.
+    quick: Vec<RequestId>,
 }
 
 impl ClientSession {
     /// Everything that is ready, as far as it fits into one packet.
     pub(super) fn next_packet(&mut self) -> Option<Outgoing> {
-        self.pings.keep_alive(&self.links, self.now);
+        if self.pings.keep_alive(&self.links, self.now) {
+            self.rest();
+        }
         let can_send = |link: &LinkId| self.turns.has_room(*link);
         let replied = self.notices.iter().map(|notice| notice.link).find(can_send);
         let newest = self.links.last().copied().filter(can_send);
@@ -46,8 +55,7 @@ impl ClientSession {
         {
             let (ids, seqnos) = (&mut self.ids, self.seqnos);
             let body = Raw(notice.body);
-            let id = draft.packet.push_service(&body, notice.author, ids, seqnos, time);
-            draft.log.push((id, Errand::Reply));
+            draft.packet.push_service(&body, notice.author, ids, seqnos, time);
         }
         if !is_alone {
             self.add_http_wait(&mut draft);
@@ -98,8 +106,9 @@ impl ClientSession {
     }
 
     fn draft(&self, link: LinkId) -> Draft {
-        let (packet, log, time) = (Packet::default(), Vec::new(), self.clock.now(self.now));
-        Draft { packet, link, time, log, quick_ack: false }
+        let packet = Packet::expecting(self.requests.ready_len() + self.acks.next_len());
+        let (time, repeated, quick) = (self.clock.now(self.now), Vec::new(), Vec::new());
+        Draft { packet, link, time, asks: false, repeated, quick_ack: false, quick }
     }
 
     /// When there is something to do without any input. Without a link there is nothing.
@@ -119,41 +128,28 @@ impl ClientSession {
 
     /// Requests, those to be repeated first. Returns whether the packet is one request's own.
     fn add_requests(&mut self, draft: &mut Draft) -> bool {
-        while let Some(len) = self.requests.next_repeat_len()
-            && draft.packet.has_room(len)
-        {
-            let Some((request, message)) = self.requests.take_repeat(draft.link, self.now) else {
-                break;
-            };
-            // req: S45, S94
-            draft.packet.wrap();
-            draft.log.push((message.id, Errand::Request(request)));
-            draft.packet.push(message.id, message.seqno, &message.body);
-        }
-        while let Some((request, len)) = self.requests.next_waiting()
-            && draft.packet.has_room(len)
-        {
-            let alone = self.requests.is_alone(request);
-            if alone && !draft.packet.is_empty() {
-                return false;
+        let departure = Departure { link: draft.link, session_id: self.session_id, now: self.now };
+        while let Some(request) = self.requests.repeat_next(&mut draft.packet, &departure) {
+            draft.asks = true;
+            draft.repeated.push(request);
+            if self.requests.wants_quick_ack(request) {
+                draft.quick.push(request);
             }
-            self.add_request(request, draft);
-            if alone {
+        }
+        let (ids, seqnos, time) = (&mut self.ids, &mut self.seqnos, draft.time);
+        while let Some(joined) = self.requests.send_next(&mut draft.packet, &departure, || {
+            (ids.issue(time, Author::Client), seqnos.content_related())
+        }) {
+            draft.asks = true;
+            if joined.wants_quick_ack {
+                draft.quick_ack = true;
+                draft.quick.push(joined.request);
+            }
+            if joined.is_alone {
                 return true;
             }
         }
         false
-    }
-
-    fn add_request(&mut self, request: RequestId, draft: &mut Draft) {
-        let id = self.ids.issue(draft.time, Author::Client);
-        let numbers = (id, self.seqnos.content_related());
-        let message = self.requests.issue(request, numbers, self.session_id, draft.link, self.now);
-        if let Some(message) = message {
-            draft.quick_ack |= self.requests.wants_quick_ack(request);
-            draft.log.push((id, Errand::Request(request)));
-            draft.packet.push(message.id, message.seqno, &message.body);
-        }
     }
 
     /// What has come up: cancelled requests, questions about messages, orders.
@@ -199,16 +195,17 @@ impl ClientSession {
             match delay.filter(|_| !self.turns.takes(draft.link)) {
                 Some(disconnect_delay) => {
                     let query = functions::PingDelayDisconnect { ping_id, disconnect_delay };
-                    self.add_service(draft, &query, Errand::Ping(ping));
+                    self.add_service(draft, &query, Errand::Ping(ping))
                 }
                 None => self.add_service(draft, &functions::Ping { ping_id }, Errand::Ping(ping)),
-            }
+            };
         }
         // req: S21, S22
         if self.salts_due() <= self.now && draft.packet.has_room(ERRAND_LEN_MAX) {
             let num = i32::try_from(FUTURE_SALTS_MAX).unwrap_or(i32::MAX);
-            self.add_service(draft, &functions::GetFutureSalts { num }, Errand::FutureSalts);
-            self.errands.salts_asked = draft.log.last().map(|(id, _)| (*id, self.now));
+            let query = functions::GetFutureSalts { num };
+            let id = self.add_service(draft, &query, Errand::FutureSalts);
+            self.errands.salts_asked = Some((id, self.now));
         }
     }
 
@@ -221,12 +218,16 @@ impl ClientSession {
         if self.acks.is_empty() || !leaves || !self.links.contains(&draft.link) {
             return;
         }
-        let msg_ids = self.acks.take();
-        for id in &msg_ids {
-            self.inbox.mark(*id, MsgState::ACKED);
-        }
-        let errand = Errand::Acks(msg_ids.clone());
-        self.add_service(draft, &types::MsgsAck { msg_ids }, errand);
+        let numbers = self.sent.take_acks(&mut self.acks);
+        self.inbox.mark_all(self.sent.acked(&numbers), MsgState::ACKED);
+        let id = draft.packet.push_service(
+            &AckIds(self.sent.acked(&numbers)),
+            Author::Client,
+            &mut self.ids,
+            self.seqnos,
+            draft.time,
+        );
+        self.sent.note(id, Errand::Acks(numbers));
     }
 
     /// Over a link that takes turns: a packet that asks nothing is a long poll if no other packet
@@ -238,7 +239,7 @@ impl ClientSession {
         if !self.turns.takes(link) || !draft.packet.has_room(ERRAND_LEN_MAX) {
             return;
         }
-        let asks = draft.log.iter().any(|(_, errand)| errand.is_answered());
+        let asks = draft.asks;
         let is_newest = self.links.last() == Some(&link);
         let acks_due = self.acks.deadline().is_some_and(|due| due <= self.now);
         if !asks && is_newest && self.turns.wants_poll(link, self.now) {
@@ -251,24 +252,31 @@ impl ClientSession {
         }
     }
 
-    fn add_service(&mut self, draft: &mut Draft, object: &impl Encode, errand: Errand) {
+    fn add_service(&mut self, draft: &mut Draft, object: &impl Encode, errand: Errand) -> MsgId {
         let (ids, seqnos, time) = (&mut self.ids, self.seqnos, draft.time);
         let id = draft.packet.push_service(object, Author::Client, ids, seqnos, time);
-        draft.log.push((id, errand));
+        draft.asks |= errand.is_answered();
+        self.sent.note(id, errand);
+        id
     }
 
     fn finish(&mut self, draft: Draft) -> Option<Outgoing> {
-        let Draft { packet, link, time, log, quick_ack } = draft;
+        let Draft { packet, link, time, repeated, quick, .. } = draft;
         let seqno: Seqno = self.seqnos.service();
         let message = packet.finish(Author::Client, &mut self.ids, seqno, time)?;
-        for (_, errand) in &log {
-            if let Errand::Request(request) = errand {
-                self.requests.left_in(*request, message.id);
-            }
+        for request in repeated {
+            self.requests.left_in(request, message.id);
         }
-        self.sent.add(message.id, link, log, self.now);
+        self.sent.add(message.id, link, self.now);
         self.turns.sent(link);
-        let quick_ack = quick_ack && !self.turns.takes(link);
+        let quick_ack = draft.quick_ack && !self.turns.takes(link);
+        if quick_ack {
+            if self.quick_acks.len() >= QUICK_ACKS_MAX {
+                self.quick_acks.pop_front();
+            }
+            let awaited = QuickAck { packet: message.id, token: None, requests: quick };
+            self.quick_acks.push_back(awaited);
+        }
         let salt = self.salts.current(time);
         Some(Outgoing { link, salt, session_id: self.session_id, message, quick_ack })
     }

@@ -85,7 +85,8 @@ impl ClientSession {
 
     /// The server's time is at most that of its answer to a query of ours.
     pub(super) fn compare_times(&mut self, query: MsgId, answer: MsgId) {
-        if query.time().saturating_since(answer.time()) > ANSWER_BEFORE_QUERY_MAX {
+        let is_before = answer < query;
+        if is_before && query.time().saturating_since(answer.time()) > ANSWER_BEFORE_QUERY_MAX {
             self.correct_clock(answer);
         }
     }
@@ -110,10 +111,9 @@ impl ClientSession {
             self.tell(ClientEvent::SaltsChanged);
         }
         // The id may be that of a message in a container, or of the container.
-        let packet = self.sent.packet_of(first_msg_id);
-        let packet = packet.or_else(|| self.requests.packet_of(first_msg_id));
+        let packet = self.requests.taken_in(first_msg_id).unwrap_or(first_msg_id);
         // Over another link it may still arrive, so it must be the same message.
-        for id in self.requests.sent_before(packet.unwrap_or(first_msg_id)) {
+        for id in self.requests.sent_until(self.sent.packet_before(packet)) {
             self.requests.repeat(id);
         }
         self.tell(ClientEvent::Gap(Gap::SessionCreated { first_msg_id, unique_id }));
