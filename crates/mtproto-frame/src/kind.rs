@@ -44,7 +44,7 @@ pub struct StreamKind {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ObfuscationKind {
     /// Which of the configured secrets opened it; of a client, 0 if it has one.
-    pub secret: Option<usize>,
+    pub secret: Option<u32>,
     /// The DC that the client named. It is for proxies; a server does not refuse any.
     pub dc: i16,
 }

@@ -32,6 +32,7 @@ impl PaddingSeed {
 pub(crate) struct PaddingSource {
     stream: CtrStream,
     len_max: u8,
+    drawn: Padding,
 }
 
 impl PaddingSource {
@@ -40,21 +41,27 @@ impl PaddingSource {
             Role::Client => CLIENT_PADDING_MAX,
             Role::Server => SERVER_PADDING_MAX,
         };
-        Self { stream: CtrStream::new(&seed.key, &seed.iv), len_max }
+        Self { stream: CtrStream::new(&seed.key, &seed.iv), len_max, drawn: Padding::default() }
     }
 
-    /// The padding of the next frame.
-    pub(crate) fn next(&mut self) -> Padding {
+    /// Draws the padding of the next frame.
+    pub(crate) fn next(&mut self) -> &Padding {
         let mut block = [0; 16];
         self.stream.apply(&mut block);
         let [len, bytes @ ..] = block;
         // Both limits are one less than a power of two, so this is uniform.
-        Padding { bytes, len: len & self.len_max }
+        self.drawn = Padding { bytes, len: len & self.len_max };
+        &self.drawn
+    }
+
+    /// What was drawn last.
+    pub(crate) fn drawn(&self) -> &Padding {
+        &self.drawn
     }
 }
 
 /// The padding of one frame.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Padding {
     bytes: [u8; CLIENT_PADDING_MAX as usize],
     len: u8,

@@ -232,7 +232,7 @@ fn check_crc(frame: &[u8]) -> Result<(), PeerFault> {
 }
 
 /// A length of the wire in memory; where it does not fit, it is above every limit too.
-fn length(wire: u32) -> usize {
+pub(crate) fn length(wire: u32) -> usize {
     usize::try_from(wire).unwrap_or(usize::MAX)
 }
 

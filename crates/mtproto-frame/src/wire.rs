@@ -30,8 +30,8 @@ impl<B: BufMut + DerefMut<Target = [u8]>> OutputBuffer for B {}
 #[derive(Debug)]
 pub struct Wire {
     side: Side,
-    /// Why nothing more is received.
-    fault: Option<WireFault>,
+    /// Why nothing more is received. Few streams ever have a reason.
+    fault: Option<Box<WireFault>>,
 }
 
 #[derive(Debug)]
@@ -74,9 +74,17 @@ struct Stream {
     /// How much of the front of the input is deciphered.
     deciphered: usize,
     /// What a client has to write before its first frame.
-    opening: Option<Box<[u8]>>,
+    opening: Option<Box<Opening>>,
     /// Where in the output frames begin that are not summed and enciphered.
     unfinished_from: Option<usize>,
+}
+
+/// How a client's stream begins.
+#[derive(Debug)]
+enum Opening {
+    /// As its framing does.
+    Plain,
+    Obfuscated(Header),
 }
 
 impl Wire {
@@ -87,8 +95,8 @@ impl Wire {
     pub fn client(config: &WireConfig, random: &mut dyn SecureRandom) -> Result<Self, Misuse> {
         let framing = config.framing;
         let seed = PaddingSeed::draw(random);
-        let (kind, opening, ciphers): (_, Box<[u8]>, _) = match &config.obfuscation {
-            None => (StreamKind { framing, obfuscation: None }, framing.opening().into(), None),
+        let (kind, opening, ciphers) = match &config.obfuscation {
+            None => (StreamKind { framing, obfuscation: None }, Opening::Plain, None),
             Some(Obfuscation { secret, dc }) => {
                 let tag = framing.tag().ok_or(Misuse::FullObfuscated)?;
                 if secret.as_ref().is_some_and(Secret::needs_padded) && framing != Framing::Padded {
@@ -98,11 +106,11 @@ impl Wire {
                 let (header, ciphers) = open_as_client(tag, *dc, key, random);
                 let obfuscation = ObfuscationKind { secret: key.map(|_| 0), dc: *dc };
                 let kind = StreamKind { framing, obfuscation: Some(obfuscation) };
-                (kind, Box::new(header), Some(Box::new(ciphers)))
+                (kind, Opening::Obfuscated(header), Some(Box::new(ciphers)))
             }
         };
         let mut stream = Stream::new(kind, Role::Client, config.frame_len_max, ciphers, &seed);
-        stream.opening = Some(opening);
+        stream.opening = Some(Box::new(opening));
         Ok(Self { side: Side::Stream(stream), fault: None })
     }
 
@@ -138,10 +146,10 @@ impl Wire {
     /// # Errors
     /// Why the stream cannot be read any further; the same at every later call.
     pub fn receive(&mut self, input: &mut BytesMut) -> Result<Option<Inbound>, WireFault> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
+        if let Some(fault) = &self.fault {
+            return Err(**fault);
         }
-        self.advance(input).inspect_err(|fault| self.fault = Some(*fault))
+        self.advance(input).inspect_err(|fault| self.fault = Some(Box::new(*fault)))
     }
 
     /// Frames one item at the end of `out`. What is there already is left alone; the caller may
@@ -195,10 +203,10 @@ impl Wire {
     /// What the stream is; `None` as long as a server cannot tell.
     #[must_use]
     pub fn recognised(&self) -> Option<Recognised> {
-        match (&self.side, self.fault) {
+        match (&self.side, self.fault.as_deref()) {
             (Side::Stream(stream), _) => Some(Recognised::Stream(stream.kind)),
             (Side::Unrecognised { .. }, Some(WireFault::Foreign(protocol))) => {
-                Some(Recognised::Foreign(protocol))
+                Some(Recognised::Foreign(*protocol))
             }
             (Side::Unrecognised { .. }, _) => None,
         }
@@ -285,7 +293,10 @@ impl Stream {
     fn start<B: OutputBuffer>(&mut self, out: &mut B) -> Result<(), Misuse> {
         self.writer.end(out)?;
         if let Some(opening) = self.opening.take() {
-            out.put_slice(&opening);
+            match *opening {
+                Opening::Plain => out.put_slice(self.kind.framing.opening()),
+                Opening::Obfuscated(header) => out.put_slice(&header),
+            }
         }
         self.unfinished_from.get_or_insert(out.len());
         Ok(())
@@ -345,7 +356,7 @@ fn open(
     config: &ServerWireConfig,
     within: Within,
     header: &Header,
-) -> Option<(Opened, Option<usize>)> {
+) -> Option<(Opened, Option<u32>)> {
     let mut found = None;
     if config.allow_secretless && matches!(within, Within::Nothing) {
         found = open_as_server(header, None).map(|opened| (opened, None));
@@ -356,7 +367,7 @@ fn open(
         }
         let opened = open_as_server(header, Some(secret.key()))
             .filter(|opened| !secret.needs_padded() || opened.framing == Framing::Padded)
-            .map(|opened| (opened, Some(index)));
+            .map(|opened| (opened, u32::try_from(index).ok()));
         found = found.or(opened);
     }
     found

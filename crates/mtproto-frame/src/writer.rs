@@ -1,10 +1,12 @@
 //! From packets to bytes not yet enciphered: one framing, one direction.
 
+use std::num::NonZeroU32;
+
 use bytes::BufMut;
 
 use crate::item::{QUICK_ACK_BIT, Role};
-use crate::padding::{Padding, PaddingSeed, PaddingSource};
-use crate::reader::{ABRIDGED_LONG, ABRIDGED_QUICK_ACK, FRAMED_QUICK_ACK, FULL_OVERHEAD};
+use crate::padding::{PaddingSeed, PaddingSource};
+use crate::reader::{ABRIDGED_LONG, ABRIDGED_QUICK_ACK, FRAMED_QUICK_ACK, FULL_OVERHEAD, length};
 use crate::wire::OutputBuffer;
 use crate::{FRAME_LEN_MAX_CLIENT, Framing, Misuse};
 
@@ -23,8 +25,7 @@ pub(crate) struct FrameWriter {
 #[derive(Debug)]
 struct OpenFrame {
     payload_at: usize,
-    payload_len: usize,
-    padding: Padding,
+    payload_len: FrameLen,
 }
 
 impl FrameWriter {
@@ -37,21 +38,20 @@ impl FrameWriter {
     /// Writes the prefix of a frame of `len` bytes; [`end`](Self::end) follows the payload.
     pub(crate) fn begin(&mut self, len: FrameLen, quick_ack: bool, out: &mut impl OutputBuffer) {
         debug_assert!(self.open.is_none(), "the frame before has to be ended");
-        let padding = self.padding.as_mut().map(|source| source.next()).unwrap_or_default();
+        let padding_len = self.padding.as_mut().map_or(0, |source| source.next().len());
         match self.framing {
-            Framing::Abridged => put_abridged_len(len.0, quick_ack, out),
+            Framing::Abridged => put_abridged_len(len.wire(), quick_ack, out),
             Framing::Intermediate | Framing::Padded => {
                 let flag = if quick_ack { QUICK_ACK_BIT } else { 0 };
-                out.put_u32_le((len.0 + padding.len()) | flag);
+                out.put_u32_le((len.wire() + padding_len) | flag);
             }
             Framing::Full => {
-                out.put_u32_le(len.0 + FULL_OVERHEAD);
+                out.put_u32_le(len.wire() + FULL_OVERHEAD);
                 out.put_u32_le(self.seqno);
                 self.seqno = self.seqno.wrapping_add(1);
             }
         }
-        let payload_len = len.bytes();
-        self.open = Some(OpenFrame { payload_at: out.len(), payload_len, padding });
+        self.open = Some(OpenFrame { payload_at: out.len(), payload_len: len });
     }
 
     /// Writes what follows the payload of the open frame, if one is open. A checksum is filled in
@@ -59,13 +59,17 @@ impl FrameWriter {
     /// [`sum`](Self::sum), since the payload may still change.
     pub(crate) fn end(&mut self, out: &mut impl OutputBuffer) -> Result<(), Misuse> {
         let Some(frame) = &self.open else { return Ok(()) };
-        let (declared, appended) = (frame.payload_len, out.len().saturating_sub(frame.payload_at));
+        let declared = frame.payload_len.bytes();
+        let appended = out.len().saturating_sub(frame.payload_at);
         if appended != declared {
             return Err(Misuse::PayloadLen { declared, appended });
         }
         match self.framing {
             Framing::Abridged | Framing::Intermediate => {}
-            Framing::Padded => out.put_slice(frame.padding.as_bytes()),
+            Framing::Padded => {
+                let padding = self.padding.as_ref().map(|source| source.drawn().as_bytes());
+                out.put_slice(padding.unwrap_or_default());
+            }
             Framing::Full => out.put_u32_le(0),
         }
         self.open = None;
@@ -79,7 +83,7 @@ impl FrameWriter {
         }
         let mut rest = frames;
         while let Some(len) = rest.first_chunk().map(|len| u32::from_le_bytes(*len)) {
-            let Some((frame, following)) = rest.split_at_mut_checked(FrameLen(len).bytes()) else {
+            let Some((frame, following)) = rest.split_at_mut_checked(length(len)) else {
                 debug_assert!(false, "our own frames are whole");
                 return;
             };
@@ -116,24 +120,26 @@ impl FrameWriter {
 
 /// Length of a payload that every framing can carry, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FrameLen(u32);
+pub(crate) struct FrameLen(NonZeroU32);
 
 impl FrameLen {
-    const FRAMED_QUICK_ACK: Self = Self(8);
+    const FRAMED_QUICK_ACK: Self = Self(NonZeroU32::MIN.saturating_add(7));
 
     /// # Errors
     /// `PayloadRefused` if it is zero, above [`FRAME_LEN_MAX_CLIENT`] or no multiple of four.
     pub(crate) fn new(len: usize) -> Result<Self, Misuse> {
-        match u32::try_from(len) {
-            Ok(wire) if (1..=FRAME_LEN_MAX_CLIENT).contains(&len) && wire.is_multiple_of(4) => {
-                Ok(Self(wire))
-            }
-            _ => Err(Misuse::PayloadRefused { len }),
-        }
+        let wire = u32::try_from(len).ok().and_then(NonZeroU32::new);
+        wire.filter(|wire| len <= FRAME_LEN_MAX_CLIENT && wire.get().is_multiple_of(4))
+            .map(Self)
+            .ok_or(Misuse::PayloadRefused { len })
+    }
+
+    fn wire(self) -> u32 {
+        self.0.get()
     }
 
     fn bytes(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
+        length(self.wire())
     }
 }
 

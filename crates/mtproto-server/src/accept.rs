@@ -14,22 +14,19 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tracing::{debug, error, warn};
 
-use crate::connection::{Connection, Life, Parting, Patience};
-use crate::door::Door;
+use crate::connection::{Connection, House, Life, Parting, Running};
 use crate::quota::{Place, Quota};
-use crate::shard::{Shards, Stopped, ToShard};
+use crate::shard::{Packet, Stopped, ToShard};
 
 /// A connection between two runtimes: its socket belongs to neither.
 type Detached = Connection<StreamLink<std::net::TcpStream>>;
 
-/// What every connection of a server shares.
+/// Lets connections in.
 pub(crate) struct Acceptor {
-    pub(crate) shards: Shards,
+    pub(crate) house: Arc<House>,
     pub(crate) wire: Arc<ServerWireConfig>,
-    pub(crate) patience: Arc<Patience>,
     pub(crate) quota: Arc<Quota>,
     pub(crate) next_link: AtomicU64,
-    pub(crate) door: Arc<Door>,
 }
 
 impl Acceptor {
@@ -45,11 +42,10 @@ impl Acceptor {
                 continue;
             };
             let id = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
-            let shard = usize::try_from(id.0).unwrap_or(0) % self.shards.len();
+            let shard = usize::try_from(id.0).unwrap_or(0) % self.house.shards.len();
             match self.adopt(id, stream, peer, place) {
                 Ok(connection) => {
-                    let door = Arc::clone(&self.door);
-                    if send_to(shard, connection, door).await.is_err() {
+                    if send_to(shard, connection, Vec::new()).await.is_err() {
                         return;
                     }
                 }
@@ -69,67 +65,61 @@ impl Acceptor {
         let link = StreamLink::server(stream, origin, wire, &mut OsRandom::new());
         let peer = link.peer();
         let link = mtproto_tcp::detach(link)?;
-        let life = Life::new(id, peer, place, self.shards.clone(), Arc::clone(&self.patience));
+        let life = Life::new(id, peer, place, Arc::clone(&self.house));
         Ok(Connection { link, life })
     }
 }
 
-/// Lets the connection go on in the runtime of `shard`.
-async fn send_to(shard: usize, mut connection: Detached, door: Arc<Door>) -> Result<(), Stopped> {
+/// Lets the connection go on in the runtime of `shard`, with packets that came already.
+async fn send_to(
+    shard: usize,
+    mut connection: Detached,
+    received: Vec<Packet>,
+) -> Result<(), Stopped> {
     let life = &mut connection.life;
-    life.shards.settle(shard);
-    let (id, outbox, shards) = (life.id, Arc::clone(&life.outbox), life.shards.clone());
+    life.settle(shard);
+    let (id, outbox, house) = (life.id, Arc::clone(&life.outbox), Arc::clone(&life.house));
     let start = Box::new(move || {
         if let Some(connection) = change_over(connection, mtproto_tcp::attach) {
-            run_on(shard, connection, door);
+            spawn_local(Running::new(connection, received, part_with_stream));
         }
     });
-    shards.send(shard, ToShard::Accept(id, outbox, start)).await
+    house.shards.send(shard, ToShard::Accept(id, outbox, start)).await
 }
 
-/// Runs the connection as a task of this shard, and lets it go on elsewhere or as something else
-/// when it turns out to be that.
-///
-/// A task is as large as the largest of what it goes through. A connection waits in its own for as
-/// long as it lives, so what is large and soon over has tasks and boxes of its own.
-fn run_on(shard: usize, mut connection: Connection<TcpLink>, door: Arc<Door>) {
-    spawn_local(async move {
-        match connection.run(shard).await {
-            Parting::Ended => connection.life.end().await,
-            Parting::Foreign(protocol) => {
-                spawn_local(go_on_as(protocol, shard, connection, door));
-            }
-            Parting::Home(owner) => {
-                debug!(id = connection.life.id.0, from = shard, to = owner, "moving");
-                if let Some(connection) = change_over(connection, mtproto_tcp::detach) {
-                    // A server that has stopped needs no connection.
-                    let _ = Box::pin(send_to(owner, connection, door)).await;
-                }
+/// Lets a connection go on elsewhere, or as something else, when it turned out to be that.
+fn part_with_stream(connection: Connection<TcpLink>, parting: Parting) {
+    match parting {
+        Parting::Ended => drop(spawn_local(connection.life.end())),
+        Parting::Foreign(protocol) => drop(spawn_local(go_on_as(protocol, connection))),
+        Parting::Home(owner, received) => {
+            debug!(id = connection.life.id.0, to = owner, "moving");
+            if let Some(connection) = change_over(connection, mtproto_tcp::detach) {
+                // A server that has stopped needs no connection.
+                spawn_local(send_to(owner, connection, received));
             }
         }
-    });
+    }
 }
 
 /// Finds out what the connection is, and runs it to its end on the shard where it is.
-async fn go_on_as(
-    protocol: Foreign,
-    shard: usize,
-    connection: Connection<TcpLink>,
-    door: Arc<Door>,
-) {
+async fn go_on_as(protocol: Foreign, connection: Connection<TcpLink>) {
     let Connection { link, mut life } = connection;
     life.stay();
-    match Box::pin(door.open(protocol, link, life.first_packet_limit())).await {
-        Some(link) => run_to_end(shard, Connection { link, life }),
+    let house = Arc::clone(&life.house);
+    let opened = Box::pin(house.door.open(protocol, link, house.patience.first_packet));
+    match opened.await {
+        Some(link) => {
+            let connection = Connection { link, life };
+            spawn_local(Running::new(connection, Vec::new(), part_for_good));
+        }
         None => life.end().await,
     }
 }
 
-fn run_to_end(shard: usize, mut connection: Connection<Box<dyn Link>>) {
-    spawn_local(async move {
-        connection.run(shard).await;
-        connection.life.end().await;
-    });
+/// What a connection has become does not go anywhere else.
+fn part_for_good(connection: Connection<Box<dyn Link>>, _: Parting) {
+    spawn_local(connection.life.end());
 }
 
 /// Changes the link of a connection. If that fails the connection is over.

@@ -30,7 +30,7 @@ use tracing::info;
 
 use crate::accept::Acceptor;
 use crate::clock::{now, server_clock};
-use crate::connection::Patience;
+use crate::connection::{House, Patience};
 use crate::door::Door;
 #[cfg(feature = "web")]
 use crate::door::websockets::WebSockets;
@@ -343,15 +343,24 @@ impl ServerBuilder {
 
     fn acceptor(self, shards: Shards, wire: Arc<ServerWireConfig>) -> Acceptor {
         let limits = &self.limits;
-        Acceptor {
-            shards,
+        let patience = Patience {
+            first_packet: limits.first_packet_max,
+            handshake: limits.handshake_max,
+            idle: limits.idle_max,
+            stalled: limits.stalled_max,
+        };
+        let door = Door {
+            gate: Gate::new(&self.secrets, OsRandom::new()),
+            site: self.site,
+            #[cfg(feature = "web")]
+            http: Arc::new(http_config(&wire, limits, self.pages)),
+            #[cfg(feature = "tls")]
+            tls: self.tls,
             wire: Arc::clone(&wire),
-            patience: Arc::new(Patience {
-                first_packet: limits.first_packet_max,
-                handshake: limits.handshake_max,
-                idle: limits.idle_max,
-                stalled: limits.stalled_max,
-            }),
+        };
+        Acceptor {
+            house: Arc::new(House { shards, patience, door }),
+            wire,
             quota: Arc::new(Quota::new(
                 self.is_forbidden,
                 limits.connections_max,
@@ -359,15 +368,6 @@ impl ServerBuilder {
                 limits.exchanges_per_ip_per_second,
             )),
             next_link: AtomicU64::new(1),
-            door: Arc::new(Door {
-                gate: Gate::new(&self.secrets, OsRandom::new()),
-                site: self.site,
-                #[cfg(feature = "web")]
-                http: Arc::new(http_config(&wire, limits, self.pages)),
-                #[cfg(feature = "tls")]
-                tls: self.tls,
-                wire,
-            }),
         }
     }
 }

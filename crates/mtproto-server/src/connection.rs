@@ -1,28 +1,35 @@
 //! One connection: packets from its link to the shards, and what the shards have for it back.
 
-use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mtproto_frame::{Foreign, Inbound, Outbound, TransportError, WireFault};
 use mtproto_session::LinkId;
 use mtproto_transport::{Link, LinkError, Peer, UNSENT_MAX};
 use tokio::time::Sleep;
-use tracing::{Instrument, debug, info_span, trace};
+use tracing::{Span, debug, info_span, trace};
 
 use crate::clock::now;
+use crate::door::Door;
 use crate::outbox::{Outbox, Phase};
 use crate::quota::Place;
-use crate::shard::{Packet, Shards};
+use crate::shard::{Met, Packet, Shards, Waiting};
 
 /// Packets handed to the shards in one go. The socket keeps the rest.
 const BATCH_MAX: usize = 64;
 
 /// How long a peer that is turned away may take to read why.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
+
+/// What all connections of a server share.
+pub(crate) struct House {
+    pub(crate) shards: Shards,
+    pub(crate) patience: Patience,
+    pub(crate) door: Door,
+}
 
 /// How long a connection may take for what.
 #[derive(Debug)]
@@ -38,6 +45,9 @@ pub(crate) struct Patience {
 }
 
 /// A connection: its link, and all that stays the same when it moves to another shard.
+///
+/// There are many, and most do nothing. So what it has while it does something, and what few ever
+/// need, is in boxes, and in [`Running`] no more than in here.
 pub(crate) struct Connection<L> {
     pub(crate) link: L,
     pub(crate) life: Life,
@@ -46,14 +56,12 @@ pub(crate) struct Connection<L> {
 /// Who a connection is and how far it has come.
 pub(crate) struct Life {
     pub(crate) id: LinkId,
-    pub(crate) shards: Shards,
+    pub(crate) house: Arc<House>,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) met: Met,
+    /// The shard that it runs on.
+    home: u32,
     place: Place,
-    patience: Arc<Patience>,
-    /// Taken out of the outbox and not yet by the link.
-    outgoing: VecDeque<Outbound>,
-    /// Received and not yet handed to the shards.
-    received: Vec<Packet>,
     stage: Stage,
     has_moved: bool,
     /// Of the link, as last seen: a WebSocket begins as HTTP.
@@ -67,8 +75,8 @@ pub(crate) enum Parting {
     Ended,
     /// It speaks another protocol; the link still has all that came.
     Foreign(Foreign),
-    /// It has shown a key of this other shard, where it should go on.
-    Home(usize),
+    /// It has shown a key of this other shard, where it should go on with these packets.
+    Home(usize, Vec<Packet>),
 }
 
 /// Why a connection ended, for the log.
@@ -88,28 +96,29 @@ enum Stage {
     New,
     Handshake,
     Keyed,
+    /// It was told that it is not served, and may read that.
+    TurnedAway,
 }
 
 impl Life {
-    pub(crate) fn new(
-        id: LinkId,
-        peer: Peer,
-        place: Place,
-        shards: Shards,
-        patience: Arc<Patience>,
-    ) -> Self {
+    pub(crate) fn new(id: LinkId, peer: Peer, place: Place, house: Arc<House>) -> Self {
         Self {
             id,
-            shards,
+            house,
             outbox: Arc::new(Outbox::new(peer)),
+            met: Met::default(),
+            home: 0,
             place,
-            patience,
-            outgoing: VecDeque::new(),
-            received: Vec::new(),
             stage: Stage::New,
             has_moved: false,
             takes_turns: false,
         }
+    }
+
+    /// Lets the shard `home` run the connection.
+    pub(crate) fn settle(&mut self, home: usize) {
+        self.met.add(home);
+        self.home = u32::try_from(home).unwrap_or(u32::MAX);
     }
 
     /// Keeps the connection on the shard where it is: what it has become does not move.
@@ -117,182 +126,269 @@ impl Life {
         self.has_moved = true;
     }
 
-    /// How long the peer may take for its first packet.
-    pub(crate) fn first_packet_limit(&self) -> Duration {
-        self.patience.first_packet
-    }
-
     /// Tells every shard that has met the connection that it is gone.
     pub(crate) async fn end(self) {
-        self.shards.forget_link(self.id).await;
+        self.house.shards.forget_link(self.id, &self.met).await;
     }
 
     /// The shard of the first key that the connection shows, if it is another. Later keys are the
     /// exception, and their packets are forwarded.
-    fn better_home(&self, home: usize) -> Option<usize> {
-        let first = self.received.iter().find(|packet| packet.is_encrypted())?;
-        Some(self.shards.owner(first)).filter(|owner| *owner != home && !self.has_moved)
+    fn better_home(&self, received: &[Packet]) -> Option<usize> {
+        let first = received.iter().find(|packet| packet.is_encrypted())?;
+        let owner = self.house.shards.owner(first);
+        (u32::try_from(owner) != Ok(self.home) && !self.has_moved).then_some(owner)
     }
 
     /// How long the peer may be silent now. A link that takes turns has limits of its own, which
     /// know what it waits for.
     fn allowance(&self) -> Duration {
+        let patience = &self.house.patience;
         match self.stage {
-            _ if self.takes_turns => self.patience.idle,
-            Stage::New => self.patience.first_packet,
-            Stage::Handshake => self.patience.handshake,
-            Stage::Keyed => self.patience.idle,
+            Stage::TurnedAway => GOODBYE_MAX,
+            _ if self.takes_turns => patience.idle,
+            Stage::New => patience.first_packet,
+            Stage::Handshake => patience.handshake,
+            Stage::Keyed => patience.idle,
         }
     }
 }
 
-impl<L: Link> Connection<L> {
-    /// Runs on the shard `home` until either side ends it, or it has to go on elsewhere.
-    pub(crate) async fn run(&mut self, home: usize) -> Parting {
-        let span = info_span!("connection", id = self.life.id.0, peer = %self.link.peer());
-        async {
-            debug!(home, "opened");
-            match self.serve(home).await {
-                Ok(shard) => return Parting::Home(shard),
-                // req: S117
-                Err(End::Link(LinkError::Fault(WireFault::Foreign(protocol)))) => {
-                    return Parting::Foreign(protocol);
-                }
-                // A stream that is no MTProto is read and dropped, so that a probe learns nothing.
-                Err(End::Link(error)) => debug!(%error, "closed by the peer"),
-                Err(end) => debug!(?end, stage = ?self.life.stage, "closed"),
+/// A connection that a shard works on, until either side ends it, or it has to go on elsewhere.
+///
+/// Not an `async fn`, whose future would hold the connection twice and room for all that it ever
+/// waits for.
+pub(crate) struct Running<L, P> {
+    /// There until the two part.
+    connection: Option<Connection<L>>,
+    timer: Timer,
+    stall: Option<Box<Stall>>,
+    /// Packets that wait for room at their shard. Nothing else is done meanwhile.
+    delivery: Option<Box<Waiting>>,
+    /// Most logs do not want to know.
+    span: Option<Box<Span>>,
+    part: P,
+}
+
+impl<L, P> Running<L, P>
+where
+    L: Link,
+    P: FnOnce(Connection<L>, Parting) + Copy + Unpin,
+{
+    /// Runs `connection` on this shard, where it has settled, and hands it to `part` in the end. The
+    /// packets in `received` came already.
+    pub(crate) fn new(mut connection: Connection<L>, received: Vec<Packet>, part: P) -> Self {
+        let peer = connection.link.peer();
+        let span = info_span!("connection", id = connection.life.id.0, peer = %peer);
+        span.in_scope(|| debug!(home = connection.life.home, "opened"));
+        let timer = Timer::new(connection.life.allowance());
+        // A server that has stopped says so again at the next packet.
+        let delivery = connection.life.deliver(received).unwrap_or_default();
+        let span = Some(Box::new(span)).filter(|span| !span.is_disabled());
+        let (connection, stall) = (Some(connection), None);
+        Self { connection, timer, stall, delivery, span, part }
+    }
+}
+
+impl<L, P> Future for Running<L, P>
+where
+    L: Link,
+    P: FnOnce(Connection<L>, Parting) + Copy + Unpin,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let _entered = this.span.as_ref().map(|span| span.enter());
+        let Some(Connection { link, life }) = &mut this.connection else { return Poll::Ready(()) };
+        let (timer, stall, delivery) = (&mut this.timer, &mut this.stall, &mut this.delivery);
+        let mut work = Work { link, life, timer, stall, delivery };
+        let parting = match ready!(work.poll(cx)) {
+            Ok(parting) => parting,
+            // req: S117
+            Err(End::Link(LinkError::Fault(WireFault::Foreign(protocol)))) => {
+                Parting::Foreign(protocol)
             }
-            Parting::Ended
+            Err(end) => {
+                match end {
+                    // A stream that is no MTProto is read and dropped, so that a probe learns
+                    // nothing.
+                    End::Link(error) => debug!(%error, "closed by the peer"),
+                    end => debug!(?end, stage = ?life.stage, "closed"),
+                }
+                Parting::Ended
+            }
+        };
+        if let Some(connection) = this.connection.take() {
+            (this.part)(connection, parting);
         }
-        .instrument(span)
-        .await
+        Poll::Ready(())
+    }
+}
+
+/// One wake-up of a connection.
+struct Work<'a, L> {
+    link: &'a mut L,
+    life: &'a mut Life,
+    timer: &'a mut Timer,
+    stall: &'a mut Option<Box<Stall>>,
+    delivery: &'a mut Option<Box<Waiting>>,
+}
+
+/// What has come of a wake-up.
+enum Step {
+    Packets(Vec<Packet>),
+    Silent,
+}
+
+impl<L: Link> Work<'_, L> {
+    /// Ready when the shard and the connection part.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parting, End>> {
+        loop {
+            if let Some(delivery) = self.delivery {
+                ready!(delivery.0.as_mut().poll(cx)).map_err(|_| End::ServerStopped)?;
+                *self.delivery = None;
+            }
+            if self.life.stage == Stage::TurnedAway {
+                return self.poll_goodbye(cx).map(|()| Err(End::TurnedAway));
+            }
+            match ready!(self.poll_step(cx))? {
+                Step::Packets(received) => {
+                    trace!(packets = received.len(), "received");
+                    if let Some(parting) = self.take(received)? {
+                        return Poll::Ready(Ok(parting));
+                    }
+                }
+                Step::Silent if self.life.stage == Stage::Handshake => {
+                    self.turn_away(TransportError::NotFound)?;
+                }
+                Step::Silent => return Poll::Ready(Err(End::Silent)),
+            }
+        }
     }
 
-    async fn serve(&mut self, home: usize) -> Result<usize, End> {
-        let mut timer = Timer::new(self.life.allowance());
-        let mut stall = Stall::default();
-        loop {
-            if self.life.received.is_empty() {
-                match poll_fn(|cx| self.poll_step(cx, &mut timer, &mut stall)).await {
-                    Step::Packets => {}
-                    Step::Silent if self.life.stage == Stage::Handshake => {
-                        // In a box, as a connection has no room for what few come to.
-                        Box::pin(self.turn_away(TransportError::NotFound)).await;
-                        return Err(End::Silent);
-                    }
-                    Step::Silent => return Err(End::Silent),
-                    Step::End(end) => return Err(end),
-                }
-                trace!(packets = self.life.received.len(), "received");
-                let refused = |packet| self.life.place.admit(packet).err();
-                if let Some(error) = self.life.received.iter().find_map(refused) {
-                    Box::pin(self.turn_away(error)).await;
-                    return Err(End::TurnedAway);
-                }
-                let before = self.life.stage;
-                if before == Stage::New {
-                    // Only now can be told how it frames its packets.
-                    self.life.outbox.describe(self.link.peer());
-                }
-                self.life.stage = self.life.received.iter().fold(before, Stage::after);
-                // An exchange has its time as a whole, however many packets it sends.
-                if self.life.stage == Stage::Keyed || self.life.stage != before {
-                    timer.reset(self.life.allowance());
-                }
-                if let Some(shard) = self.life.better_home(home) {
-                    self.life.has_moved = true;
-                    return Ok(shard);
-                }
-            }
-            let Life { id, shards, outbox, received, .. } = &mut self.life;
-            shards.deliver(*id, outbox, received).await.map_err(|_| End::ServerStopped)?;
+    /// Takes what the peer has sent: it goes to the shards, or away together with the connection.
+    fn take(&mut self, received: Vec<Packet>) -> Result<Option<Parting>, End> {
+        let refused = |packet| self.life.place.admit(packet).err();
+        if let Some(error) = received.iter().find_map(refused) {
+            self.turn_away(error)?;
+            return Ok(None);
         }
+        let before = self.life.stage;
+        if before == Stage::New {
+            // Only now can be told how it frames its packets.
+            self.life.outbox.describe(self.link.peer());
+        }
+        self.life.stage = received.iter().fold(before, Stage::after);
+        // An exchange has its time as a whole, however many packets it sends.
+        if self.life.stage == Stage::Keyed || self.life.stage != before {
+            self.timer.reset(self.life.allowance());
+        }
+        if let Some(shard) = self.life.better_home(&received) {
+            self.life.has_moved = true;
+            return Ok(Some(Parting::Home(shard, received)));
+        }
+        *self.delivery = self.life.deliver(received)?;
+        Ok(None)
     }
 
     /// Writes what can be written and reads what there is; ready when something has come of it.
-    fn poll_step(
-        &mut self,
-        cx: &mut Context<'_>,
-        timer: &mut Timer,
-        stall: &mut Stall,
-    ) -> Poll<Step> {
-        let (phase, is_flushed) = loop {
-            let phase = self.life.outbox.poll_take(cx, &mut self.life.outgoing);
-            let is_all = self.life.outgoing.is_empty();
-            match self.poll_write(cx) {
-                Poll::Ready(Err(error)) => return Poll::Ready(Step::End(End::Link(error))),
-                Poll::Ready(Ok(())) if is_all => break (phase, true),
-                // What waited behind that is taken now.
-                Poll::Ready(Ok(())) => {}
-                Poll::Pending => break (phase, false),
-            }
-        };
-        if stall.poll(cx, self.link.unsent(), self.life.patience.stalled).is_ready() {
-            return Poll::Ready(Step::End(End::Stalled));
-        }
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, End>> {
+        let (phase, is_all, is_flushed) = self.write(cx)?;
+        self.watch_stall(cx)?;
         match phase {
-            Phase::Closing if is_flushed => {
-                return self.link.poll_close(cx).map(|_| Step::End(End::Closed));
+            Phase::Closing if is_all && is_flushed => {
+                return self.link.poll_close(cx).map(|_| Err(End::Closed));
             }
             Phase::Closing | Phase::Draining => return Poll::Pending,
             Phase::Open => {}
         }
+        let mut received = Vec::new();
         // A peer that does not take its answers asks no further questions.
-        while self.life.received.len() < BATCH_MAX && self.life.outgoing.is_empty() {
+        while is_all && received.len() < BATCH_MAX {
             match self.link.poll_recv(cx) {
                 Poll::Ready(Ok(Inbound::Packet { payload, quick_ack })) => {
                     let is_turn = self.link.takes_turns();
-                    self.life.received.push(Packet { payload, quick_ack, is_turn });
+                    received.push(Packet { payload, quick_ack, is_turn });
                 }
                 // Only servers send these two; a client that does is ignored.
                 Poll::Ready(Ok(Inbound::QuickAck(_) | Inbound::Error(_))) => {}
-                Poll::Ready(Err(error)) if self.life.received.is_empty() => {
-                    return Poll::Ready(Step::End(End::Link(error)));
+                Poll::Ready(Err(error)) if received.is_empty() => {
+                    return Poll::Ready(Err(End::Link(error)));
                 }
                 // The next read says that the link is over; what came before counts.
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             }
         }
-        if !self.life.received.is_empty() {
-            return Poll::Ready(Step::Packets);
+        if !received.is_empty() {
+            return Poll::Ready(Ok(Step::Packets(received)));
         }
         if self.link.takes_turns() != self.life.takes_turns {
             self.life.takes_turns = self.link.takes_turns();
-            timer.reset(self.life.allowance());
+            self.timer.reset(self.life.allowance());
         }
-        timer.poll(cx).map(|()| Step::Silent)
+        self.timer.poll(cx).map(|()| Ok(Step::Silent))
     }
 
-    /// Hands the link what it has room for; ready once all of it is written.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+    /// Hands the link what it has room for. Tells the phase, whether that was all there is, and
+    /// whether all that the link has is written.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(Phase, bool, bool), End> {
         loop {
-            while self.link.unsent() < UNSENT_MAX
-                && let Some(item) = self.life.outgoing.pop_front()
-            {
-                self.link.start_send(item)?;
+            let has_room = self.link.unsent() < UNSENT_MAX;
+            let taken = self.life.outbox.poll_take(cx, has_room);
+            if let Some(item) = taken.item {
+                self.link.start_send(item).map_err(End::Link)?;
+                continue;
             }
-            std::task::ready!(self.link.poll_flush(cx))?;
-            if self.life.outgoing.is_empty() {
-                return Poll::Ready(Ok(()));
+            let is_flushed = match self.link.poll_flush(cx) {
+                Poll::Ready(flushed) => flushed.map(|()| true).map_err(End::Link)?,
+                Poll::Pending => false,
+            };
+            // What waited behind that is taken now.
+            if taken.is_all || !is_flushed {
+                return Ok((taken.phase, taken.is_all, is_flushed));
             }
         }
     }
 
-    /// Tells the peer why it is not served, and gives it a moment to read that.
-    async fn turn_away(&mut self, error: TransportError) {
+    /// An error when bytes that wait for the socket have not become fewer for too long.
+    fn watch_stall(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let unsent = self.link.unsent();
+        if unsent == 0 {
+            *self.stall = None;
+            return Ok(());
+        }
+        let patience = self.life.house.patience.stalled;
+        let stall = self.stall.get_or_insert_with(|| Box::new(Stall::new(patience)));
+        match stall.poll(cx, unsent, patience) {
+            Poll::Ready(()) => Err(End::Stalled),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Tells the peer why it is not served. It has a moment to read that.
+    fn turn_away(&mut self, error: TransportError) -> Result<(), End> {
         debug!(%error, "turned away");
-        if self.link.start_send(Outbound::Error(error)).is_ok() {
-            let close = poll_fn(|cx| self.link.poll_close(cx));
-            // The connection ends either way.
-            let _ = tokio::time::timeout(GOODBYE_MAX, close).await;
+        self.life.stage = Stage::TurnedAway;
+        self.timer.reset(self.life.allowance());
+        self.link.start_send(Outbound::Error(error)).map_err(|_| End::TurnedAway)
+    }
+
+    /// Ready when the peer has had its moment. The connection ends either way.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.link.poll_close(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => self.timer.poll(cx),
         }
     }
 }
 
-enum Step {
-    Packets,
-    Silent,
-    End(End),
+impl Life {
+    /// Hands packets to the shards that own them. What there is no room for waits.
+    fn deliver(&mut self, batch: Vec<Packet>) -> Result<Option<Box<Waiting>>, End> {
+        let Self { id, house, outbox, met, .. } = self;
+        let packets = house.shards.dealt(*id, outbox, met, batch);
+        house.shards.send_all(packets).map_err(|_| End::ServerStopped)
+    }
 }
 
 impl Stage {
@@ -323,25 +419,21 @@ impl Timer {
 }
 
 /// Watches over bytes that wait for the socket.
-#[derive(Default)]
 struct Stall {
     unsent: usize,
-    timer: Option<Timer>,
+    timer: Timer,
 }
 
 impl Stall {
+    fn new(patience: Duration) -> Self {
+        Self { unsent: 0, timer: Timer::new(patience) }
+    }
+
     /// Ready when `unsent` bytes have not become fewer for `patience`.
     fn poll(&mut self, cx: &mut Context<'_>, unsent: usize, patience: Duration) -> Poll<()> {
-        let progress = unsent < self.unsent;
-        self.unsent = unsent;
-        if unsent == 0 {
-            self.timer = None;
-            return Poll::Pending;
+        if unsent < std::mem::replace(&mut self.unsent, unsent) {
+            self.timer.reset(patience);
         }
-        let timer = self.timer.get_or_insert_with(|| Timer::new(patience));
-        if progress {
-            timer.reset(patience);
-        }
-        timer.poll(cx)
+        self.timer.poll(cx)
     }
 }

@@ -15,7 +15,7 @@ pub(crate) const OUTBOX_BYTES_MAX: usize = 8 << 20;
 
 struct State {
     peer: Peer,
-    items: Vec<Outbound>,
+    items: VecDeque<Outbound>,
     bytes: usize,
     phase: Phase,
     closes_at: Option<Instant>,
@@ -34,6 +34,15 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// What a look into the outbox brings.
+pub(crate) struct Taken {
+    /// The first of what was queued.
+    pub(crate) item: Option<Outbound>,
+    /// Whether nothing is queued now.
+    pub(crate) is_all: bool,
+    pub(crate) phase: Phase,
+}
+
 /// A bounded queue with one reader, the connection.
 pub(crate) struct Outbox {
     state: Mutex<State>,
@@ -42,7 +51,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An empty queue for the connection of `peer`.
     pub(crate) fn new(peer: Peer) -> Self {
-        let (items, phase, closes_at, waker) = (Vec::new(), Phase::default(), None, None);
+        let (items, phase, closes_at, waker) = (VecDeque::new(), Phase::default(), None, None);
         Self { state: Mutex::new(State { peer, items, bytes: 0, phase, closes_at, waker }) }
     }
 
@@ -79,7 +88,7 @@ impl Outbox {
             state.items.clear();
             state.phase = Phase::Closing;
         } else {
-            state.items.push(item);
+            state.items.push_back(item);
         }
         wake(state);
     }
@@ -93,20 +102,21 @@ impl Outbox {
         }
     }
 
-    /// Moves all that is queued to `into` and tells the phase. The task is woken when there is
+    /// Takes the first of what is queued, if there `is_room` for it. The task is woken when there is
     /// more, or the phase is another.
-    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, into: &mut VecDeque<Outbound>) -> Phase {
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, is_room: bool) -> Taken {
         let mut state = self.lock();
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
         }
-        // What is taken is bounded no more, so nothing is while the last was not passed on.
-        if into.is_empty() {
-            state.bytes = 0;
+        let item = if is_room { state.items.pop_front() } else { None };
+        state.bytes -= item.as_ref().map_or(0, len_of);
+        let is_all = state.items.is_empty();
+        if is_all {
             // With its memory: a connection that has nothing to write has none for that.
-            *into = std::mem::take(&mut state.items).into();
+            state.items = VecDeque::new();
         }
-        state.phase
+        Taken { item, is_all, phase: state.phase }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -153,9 +163,14 @@ mod tests {
     }
 
     fn taken(outbox: &Outbox, cx: &mut Context<'_>) -> (usize, Phase) {
-        let mut items = VecDeque::new();
-        let phase = outbox.poll_take(cx, &mut items);
-        (items.len(), phase)
+        let mut count = 0;
+        loop {
+            let Taken { item, is_all, phase } = outbox.poll_take(cx, true);
+            count += usize::from(item.is_some());
+            if is_all && item.is_none() {
+                return (count, phase);
+            }
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Quota {
             return None;
         }
         counts.turned_away += 1;
-        let refusal = if is_forbidden { TransportError::Forbidden } else { TransportError::Flood };
+        let refusal = if is_forbidden { Refusal::Forbidden } else { Refusal::Crowded };
         Some(Place { quota: Arc::clone(self), ip, refusal: Some(refusal) })
     }
 
@@ -86,7 +86,16 @@ pub(crate) struct Place {
     quota: Arc<Quota>,
     ip: IpAddr,
     /// Why the peer is turned away.
-    refusal: Option<TransportError>,
+    refusal: Option<Refusal>,
+}
+
+/// Why a peer is turned away.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Refusal {
+    /// There are too many connections already.
+    Crowded,
+    /// Its address is not served.
+    Forbidden,
 }
 
 impl Place {
@@ -94,7 +103,8 @@ impl Place {
     // req: S114
     pub(crate) fn admit(&self, packet: &Packet) -> Result<(), TransportError> {
         match self.refusal {
-            Some(refusal) => Err(refusal),
+            Some(Refusal::Crowded) => Err(TransportError::Flood),
+            Some(Refusal::Forbidden) => Err(TransportError::Forbidden),
             None if packet.begins_exchange() && !self.quota.may_begin_exchange(self.ip) => {
                 Err(TransportError::Flood)
             }

@@ -25,6 +25,7 @@ use mtproto_session::LinkId;
 use mtproto_store::KeyStore;
 use mtproto_tl::functions::{ReqPq, ReqPqMulti};
 use mtproto_tl::{AuthKeyId, Constructor};
+use smallvec::SmallVec;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
@@ -103,12 +104,29 @@ pub(crate) enum ToShard {
     UnbindKey(AuthKeyId),
 }
 
-/// The way to every shard, and the memory of one holder which of them it has met.
+/// The way to every shard.
 #[derive(Clone)]
 pub(crate) struct Shards {
     mailboxes: Arc<[mpsc::Sender<ToShard>]>,
-    met: Vec<usize>,
 }
+
+/// The shards that know of a connection: where it began, and the owner of its key.
+#[derive(Debug, Default)]
+pub(crate) struct Met(SmallVec<[usize; 2]>);
+
+impl Met {
+    /// Notes a shard; returns whether it is a new one.
+    pub(crate) fn add(&mut self, shard: usize) -> bool {
+        let is_new = !self.0.contains(&shard);
+        if is_new {
+            self.0.push(shard);
+        }
+        is_new
+    }
+}
+
+/// Messages that wait for room in a mailbox.
+pub(crate) struct Waiting(pub(crate) Pin<Box<dyn Future<Output = Result<(), Stopped>>>>);
 
 /// The server has stopped.
 #[derive(Debug)]
@@ -116,14 +134,7 @@ pub(crate) struct Stopped;
 
 impl Shards {
     pub(crate) fn new(mailboxes: Vec<mpsc::Sender<ToShard>>) -> Self {
-        Self { mailboxes: mailboxes.into(), met: Vec::new() }
-    }
-
-    /// A shard need not be told of a connection that runs there.
-    pub(crate) fn settle(&mut self, home: usize) {
-        if !self.met.contains(&home) {
-            self.met.push(home);
-        }
+        Self { mailboxes: mailboxes.into() }
     }
 
     /// The shard that a packet belongs to.
@@ -135,31 +146,53 @@ impl Shards {
         self.mailboxes.len()
     }
 
-    /// Hands `batch` to the shards that own its packets, and leaves it empty.
-    pub(crate) async fn deliver(
-        &mut self,
+    /// What the shards that own packets of `batch` are told, those that have not met the link first
+    /// that it is there.
+    pub(crate) fn dealt(
+        &self,
         link: LinkId,
         outbox: &Arc<Outbox>,
-        batch: &mut Vec<Packet>,
-    ) -> Result<(), Stopped> {
-        while let Some(first) = batch.first() {
-            let shard = self.owner(first);
-            if !self.met.contains(&shard) {
-                self.met.push(shard);
-                self.send(shard, ToShard::Attach(link, Arc::clone(outbox))).await?;
+        met: &mut Met,
+        mut batch: Vec<Packet>,
+    ) -> impl Iterator<Item = (usize, ToShard)> {
+        std::iter::from_fn(move || {
+            let shard = self.owner(batch.first()?);
+            if met.add(shard) {
+                return Some((shard, ToShard::Attach(link, Arc::clone(outbox))));
             }
             // Nearly always there is no other.
             let other = batch.iter().position(|packet| self.owner(packet) != shard);
             let rest = other.map_or_else(Vec::new, |at| batch.split_off(at));
-            let run = std::mem::replace(batch, rest);
-            self.send(shard, ToShard::Packets(link, run)).await?;
-        }
-        Ok(())
+            Some((shard, ToShard::Packets(link, std::mem::replace(&mut batch, rest))))
+        })
     }
 
-    /// Tells every shard that has met the link that it is gone.
-    pub(crate) async fn forget_link(&self, link: LinkId) {
-        for shard in &self.met {
+    /// Sends `messages` in their order as far as there is room; returns what waits for more, in a
+    /// box, as every connection has room for it for as long as it lives.
+    pub(crate) fn send_all(
+        &self,
+        mut messages: impl Iterator<Item = (usize, ToShard)>,
+    ) -> Result<Option<Box<Waiting>>, Stopped> {
+        while let Some((shard, message)) = messages.next() {
+            if let Err(refused) = self.mailbox(shard)?.try_send(message) {
+                let TrySendError::Full(message) = refused else { return Err(Stopped) };
+                let rest: Vec<_> = std::iter::once((shard, message)).chain(messages).collect();
+                let shards = self.clone();
+                let waiting = async move {
+                    for (shard, message) in rest {
+                        shards.send(shard, message).await?;
+                    }
+                    Ok(())
+                };
+                return Ok(Some(Box::new(Waiting(Box::pin(waiting)))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells every shard that has `met` the link that it is gone.
+    pub(crate) async fn forget_link(&self, link: LinkId, met: &Met) {
+        for shard in &met.0 {
             // A shard that has stopped has forgotten it already.
             let _ = self.send(*shard, ToShard::Detach(link)).await;
         }
@@ -186,26 +219,13 @@ impl Shards {
         }
     }
 
-    /// Sends at once where there is room. Where there is none it waits in a box of its own: every
-    /// connection has room for this future for as long as it lives.
-    pub(crate) fn send(
-        &self,
-        shard: usize,
-        message: ToShard,
-    ) -> impl Future<Output = Result<(), Stopped>> {
-        let sent = self.mailboxes.get(shard).ok_or(Stopped).and_then(|mailbox| {
-            match mailbox.try_send(message) {
-                Ok(()) => Ok(None),
-                Err(TrySendError::Closed(_)) => Err(Stopped),
-                Err(TrySendError::Full(message)) => Ok(Some(Box::pin(mailbox.send(message)))),
-            }
-        });
-        async move {
-            match sent? {
-                None => Ok(()),
-                Some(wait) => wait.await.map_err(|_| Stopped),
-            }
-        }
+    /// Waits until there is room.
+    pub(crate) async fn send(&self, shard: usize, message: ToShard) -> Result<(), Stopped> {
+        self.mailbox(shard)?.send(message).await.map_err(|_| Stopped)
+    }
+
+    fn mailbox(&self, shard: usize) -> Result<&mpsc::Sender<ToShard>, Stopped> {
+        self.mailboxes.get(shard).ok_or(Stopped)
     }
 
     /// Stops every shard where it stands. It may be called where nothing can be awaited.

@@ -13,7 +13,7 @@ fn hello(config: &WireConfig) -> Vec<u8> {
     send(&mut client, &[Outbound::packet(encrypted(2))])
 }
 
-fn check(server: &ServerWireConfig, client: &WireConfig, expected: Option<Option<usize>>) {
+fn check(server: &ServerWireConfig, client: &WireConfig, expected: Option<Option<u32>>) {
     let mut server = self::server(server);
     let received = receive(&mut server, &[&hello(client)]);
     match expected {
@@ -36,7 +36,7 @@ fn every_secret_is_tried() {
     let server = ServerWireConfig::with_secrets((1..=5).map(secret).collect());
     for byte in 1..=5 {
         let client = WireConfig::with_secret(Framing::Intermediate, secret(byte));
-        check(&server, &client, Some(Some(usize::from(byte) - 1)));
+        check(&server, &client, Some(Some(u32::from(byte) - 1)));
     }
     check(&server, &WireConfig::with_secret(Framing::Abridged, secret(6)), None);
     check(&server, &WireConfig::obfuscated(Framing::Abridged), None);
