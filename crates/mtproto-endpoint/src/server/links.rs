@@ -16,6 +16,7 @@ pub(super) struct Link {
     /// Those that it carries, oldest first. Nearly all carry one.
     pub(super) sessions: SmallVec<[SessionRef; 1]>,
     /// Those that it began, oldest first. Most links begin none, and none for long.
+    #[expect(clippy::box_collection, reason = "the table of links has much room")]
     pub(super) exchanges: Option<Box<VecDeque<ExchangeRef>>>,
     /// When it is closed, because one of its sessions wanted that last.
     disconnect_at: Option<Instant>,
