@@ -19,7 +19,7 @@ use core::arch::x86_64::{
 
 use zeroize::Zeroize;
 
-use super::{Block, Lane};
+use super::{Block, Lane, PORTABLE_ONLY};
 use crate::ige::{BLOCK_LEN, IgeKey};
 use crate::part::part;
 
@@ -30,7 +30,8 @@ pub(super) struct Token(());
 impl Token {
     /// Asks the processor; the standard library remembers the answer.
     pub(super) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("aes")
+        let found = !PORTABLE_ONLY
+            && is_x86_feature_detected!("aes")
             && is_x86_feature_detected!("ssse3")
             && is_x86_feature_detected!("sse4.1");
         found.then_some(Self(()))

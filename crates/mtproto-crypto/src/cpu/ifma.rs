@@ -22,6 +22,8 @@ use core::array;
 pub(crate) use pair::{fixed_powers as few_fixed_powers, powers as few_powers};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::PORTABLE_ONLY;
+
 /// Powers side by side.
 pub(crate) const LANES: usize = 8;
 
@@ -38,7 +40,9 @@ pub(crate) struct Token(());
 impl Token {
     /// Asks the processor; the standard library remembers the answer.
     pub(crate) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma");
+        let found = !PORTABLE_ONLY
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512ifma");
         found.then_some(Self(()))
     }
 }

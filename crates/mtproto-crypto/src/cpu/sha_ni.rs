@@ -11,8 +11,8 @@ use core::arch::x86_64::{
     _mm_shuffle_epi32, _mm_storeu_si128, _mm_unpackhi_epi64, _mm_unpacklo_epi64,
 };
 
-use super::Hash;
 use super::sha256::{Block, ROUNDS};
+use super::{Hash, PORTABLE_ONLY};
 
 /// Proof that the processor has the instructions: only [`Token::detect`] makes one.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,8 @@ pub(super) struct Token(());
 impl Token {
     /// Asks the processor; the standard library remembers the answer.
     pub(super) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("sha")
+        let found = !PORTABLE_ONLY
+            && is_x86_feature_detected!("sha")
             && is_x86_feature_detected!("ssse3")
             && is_x86_feature_detected!("sse4.1");
         found.then_some(Self(()))
