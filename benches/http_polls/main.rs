@@ -26,6 +26,9 @@ const WARM_UP: u32 = 64;
 /// How long the server has to come to rest.
 const REST: Duration = Duration::from_millis(500);
 
+/// How long it is watched how much the server works while all of them wait.
+const WATCH: Duration = Duration::from_secs(1);
+
 /// File descriptors that are needed for other things.
 const OTHER_FILES: u32 = 100;
 
@@ -45,10 +48,17 @@ fn main() {
     let mut held = hold(&server, 0..polls);
     rest(REST);
     let memory = server.memory() - before;
+    let used = server.cpu_time();
+    rest(WATCH);
+    let used = (server.cpu_time() - used).as_secs_f64() / WATCH.as_secs_f64();
     assert!(held.iter().all(Peer::is_held), "the server has let go of some");
     report.print(
-        &format!("memory of {polls} polls that are held"),
-        &[("bytes each", memory / f64::from(polls)), ("bytes before", before)],
+        &format!("{polls} polls that are held"),
+        &[
+            ("bytes each", memory / f64::from(polls)),
+            ("bytes before", before),
+            ("cpu us a second", used * 1e6),
+        ],
     );
 
     let mut streams: Vec<_> =

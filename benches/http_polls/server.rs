@@ -55,6 +55,14 @@ impl Server {
         let kib = pss.and_then(|pss| pss.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
         kib.expect("it is a number") * 1024.0
     }
+
+    /// How long its thread has been on a processor so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let path = format!("/proc/{}/schedstat", self.child.id());
+        let times = fs::read_to_string(path).expect("Linux tells");
+        let nanos = times.split_whitespace().next().and_then(|it| it.parse().ok());
+        Duration::from_nanos(nanos.expect("it is a number"))
+    }
 }
 
 impl Drop for Server {
