@@ -107,26 +107,93 @@ impl From<DecodeError> for ContainerError {
 ///
 /// # Errors
 /// The first fault found; nothing of a container that has one is to be believed.
-// req: S40, S41, S48
 pub fn read_container(container: &Bytes) -> Result<Vec<Message>, ContainerError> {
-    let mut input = Reader::shared(container);
-    match input.u32()? {
-        CONTAINER_ID => (),
-        id => return Err(DecodeError::UnknownConstructor { id }.into()),
+    let mut inside = Inside::new(container)?;
+    let mut messages = Vec::with_capacity(inside.left());
+    while let Some(message) = inside.take()? {
+        messages.push(message.to_message());
     }
-    let count = input.count(MESSAGE_HEADER_LEN + 4)?;
-    let mut messages = Vec::with_capacity(count);
-    let mut counted = CountedMessages::default();
-    for _ in 0..count {
-        let message = read_message(container, &mut input)?;
-        counted.add(message.object_id());
-        if counted.count > CONTAINER_MESSAGES_MAX {
-            return Err(ContainerError::TooMany { count });
-        }
-        messages.push(message);
-    }
-    input.finish()?;
     Ok(messages)
+}
+
+/// A message where it lies.
+#[derive(Clone, Copy)]
+pub struct MessageView<'a> {
+    /// Its id.
+    pub id: MsgId,
+    /// Its place among the content-related ones.
+    pub seqno: Seqno,
+    /// One boxed object, maybe with filler behind it.
+    pub body: &'a [u8],
+    owner: &'a Bytes,
+}
+
+impl<'a> MessageView<'a> {
+    /// The whole of a message.
+    #[must_use]
+    pub fn of(Message { id, seqno, body }: &'a Message) -> Self {
+        Self { id: *id, seqno: *seqno, body, owner: body }
+    }
+
+    /// The constructor number of its body; 0, which no object has, when the body is too short.
+    #[must_use]
+    pub fn object_id(&self) -> u32 {
+        object_id(self.body)
+    }
+
+    /// Its body, which shares the memory of the packet.
+    #[must_use]
+    pub fn body_bytes(&self) -> Bytes {
+        self.owner.slice_ref(self.body)
+    }
+
+    /// The message, which shares the memory of the packet.
+    #[must_use]
+    pub fn to_message(&self) -> Message {
+        Message { id: self.id, seqno: self.seqno, body: self.body_bytes() }
+    }
+}
+
+/// What is left to read of a `msg_container`.
+pub(crate) struct Inside<'a> {
+    owner: &'a Bytes,
+    input: Reader<'a>,
+    count: usize,
+    left: usize,
+    counted: CountedMessages,
+}
+
+impl<'a> Inside<'a> {
+    pub(crate) fn new(owner: &'a Bytes) -> Result<Self, ContainerError> {
+        let mut input = Reader::shared(owner);
+        match input.u32()? {
+            CONTAINER_ID => (),
+            id => return Err(DecodeError::UnknownConstructor { id }.into()),
+        }
+        let count = input.count(MESSAGE_HEADER_LEN + 4)?;
+        Ok(Self { owner, input, count, left: count, counted: CountedMessages::default() })
+    }
+
+    /// How many messages have not been taken.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Takes the next message; there is `None` once all were taken and nothing stands behind them.
+    // req: S40, S41, S48
+    pub(crate) fn take(&mut self) -> Result<Option<MessageView<'a>>, ContainerError> {
+        let Some(left) = self.left.checked_sub(1) else {
+            self.input.clone().finish()?;
+            return Ok(None);
+        };
+        self.left = left;
+        let message = read_message(self.owner, &mut self.input)?;
+        self.counted.add(message.object_id());
+        if self.counted.count > CONTAINER_MESSAGES_MAX {
+            return Err(ContainerError::TooMany { count: self.count });
+        }
+        Ok(Some(message))
+    }
 }
 
 /// Appends a `msg_container` of `messages`.
@@ -157,10 +224,10 @@ pub fn message_header(id: MsgId, seqno: Seqno, len: usize) -> [u8; MESSAGE_HEADE
 }
 
 /// Takes the bare `message` at the cursor of `input`, which reads `owner`.
-pub(crate) fn read_message(
-    owner: &Bytes,
-    input: &mut Reader<'_>,
-) -> Result<Message, ContainerError> {
+pub(crate) fn read_message<'a>(
+    owner: &'a Bytes,
+    input: &mut Reader<'a>,
+) -> Result<MessageView<'a>, ContainerError> {
     let id = MsgId(input.u64()?);
     let seqno = Seqno(input.u32()?);
     let bytes = input.u32()?;
@@ -168,7 +235,7 @@ pub(crate) fn read_message(
         return Err(ContainerError::BadLength { bytes });
     }
     let body = input.slice(usize::try_from(bytes).unwrap_or(usize::MAX))?;
-    Ok(Message { id, seqno, body: owner.slice_ref(body) })
+    Ok(MessageView { id, seqno, body, owner })
 }
 
 /// Counts messages as the limit of a container does.

@@ -4,9 +4,9 @@ use std::fmt;
 
 use bytes::Bytes;
 use mtproto_tl::{DecodeError, MsgId, Reader, Seqno};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
-use crate::container::{self, CONTAINER_ID, ContainerError, Message, read_container};
+use crate::container::{self, CONTAINER_ID, ContainerError, Inside, Message, MessageView};
 use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
 
 /// `msg_copy#e06046b2`, which is read but never written.
@@ -103,25 +103,75 @@ impl From<GzipError> for PackError {
     }
 }
 
+/// A message as it is meant, where it lies.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    /// The message, for a copy the original.
+    pub message: MessageView<'a>,
+    /// Id and seqno of the `msg_copy` around it.
+    pub copied_by: Option<(MsgId, Seqno)>,
+    /// How many messages follow in the packet.
+    pub followers: usize,
+}
+
 /// Opens the container, the copies and the gzip of one packet: all of it, or nothing.
 ///
 /// # Errors
 /// The first fault found.
-// req: S40, S42, S44, S49, S51
 pub fn flatten(outer: Message, limits: Limits) -> Result<Flat, PackError> {
+    let mut items = SmallVec::new();
+    let is_container = walk(&outer, limits, |found| {
+        let Found { message, copied_by, followers } = found;
+        items.reserve(1 + followers);
+        items.push(Item { message: message.to_message(), copied_by });
+    })?;
+    Ok(Flat { is_container, items })
+}
+
+/// As [`flatten`], but shows each message to `visit` where it lies, in order; tells whether the
+/// packet is a container. If there is a fault, what was shown before does not count.
+///
+/// # Errors
+/// The first fault found.
+// req: S40, S42, S44, S49, S51
+pub fn walk(
+    outer: &Message,
+    limits: Limits,
+    mut visit: impl FnMut(Found<'_>),
+) -> Result<bool, PackError> {
     let mut inflated_left = limits.inflated_max;
-    let outer = inflate(outer, &mut inflated_left)?;
+    let inflated = match outer.object_id() {
+        GZIP_PACKED_ID => Some(inflate(outer.clone(), &mut inflated_left)?),
+        _ => None,
+    };
+    let outer = inflated.as_ref().unwrap_or(outer);
     if outer.object_id() != CONTAINER_ID {
-        let items = smallvec![open(outer, &mut inflated_left)?];
-        return Ok(Flat { is_container: false, items });
+        show(MessageView::of(outer), 0, &mut inflated_left, &mut visit)?;
+        return Ok(false);
     }
-    let inside = read_container(&outer.body)?;
-    let mut items = SmallVec::with_capacity(inside.len());
-    for message in inside {
+    let mut inside = Inside::new(&outer.body)?;
+    while let Some(message) = inside.take()? {
         check_below(message.id, outer.id)?;
-        items.push(open(message, &mut inflated_left)?);
+        show(message, inside.left(), &mut inflated_left, &mut visit)?;
     }
-    Ok(Flat { is_container: true, items })
+    Ok(true)
+}
+
+/// Shows one message as it is meant. Nearly all are meant as they stand.
+fn show(
+    message: MessageView<'_>,
+    followers: usize,
+    inflated_left: &mut usize,
+    visit: &mut impl FnMut(Found<'_>),
+) -> Result<(), PackError> {
+    match message.object_id() {
+        CONTAINER_ID | GZIP_PACKED_ID | MSG_COPY_ID => {
+            let Item { message, copied_by } = open(message.to_message(), inflated_left)?;
+            visit(Found { message: MessageView::of(&message), copied_by, followers });
+        }
+        _ => visit(Found { message, copied_by: None, followers }),
+    }
+    Ok(())
 }
 
 /// Unwraps one message. The loop ends: a copy is opened once, and gzip never holds gzip.
@@ -160,7 +210,7 @@ fn read_copy(object: &Bytes) -> Result<Message, PackError> {
             id => return Err(DecodeError::UnknownConstructor { id }.into()),
         }
     }
-    Ok(container::read_message(object, &mut input)?)
+    Ok(container::read_message(object, &mut input)?.to_message())
 }
 
 fn check_below(id: MsgId, around: MsgId) -> Result<(), PackError> {

@@ -27,9 +27,9 @@ impl ServerClock {
     /// What it shows at `now`, which may also lie before the anchor.
     #[must_use]
     pub fn now(&self, now: Instant) -> ServerTime {
-        match self.at.checked_duration_since(now) {
-            Some(earlier) => self.time.before(earlier),
-            None => self.time.after(now.saturating_duration_since(self.at)),
+        match now.checked_duration_since(self.at) {
+            Some(later) => self.time.after(later),
+            None => self.time.before(self.at.saturating_duration_since(now)),
         }
     }
 }

@@ -108,15 +108,30 @@ impl Inbox {
 
     /// Remembers a message that was accepted. The lowest id makes room when the window is full.
     pub fn insert(&mut self, id: MsgId, seqno: Seqno, state: MsgState) {
-        debug_assert_eq!(self.arrival(id), Arrival::New);
+        let arrival = self.receive(id, seqno, state);
+        debug_assert_eq!(arrival, Arrival::New);
+    }
+
+    /// How `id` relates to those received before; a new one is remembered as by
+    /// [`insert`](Self::insert).
+    pub fn receive(&mut self, id: MsgId, seqno: Seqno, state: MsgState) -> Arrival {
+        let index = match self.find(id) {
+            Ok(seen) => return Arrival::Duplicate(seen.state),
+            Err(_) if id <= self.floor => return Arrival::TooOld,
+            Err(index) => index,
+        };
         let seen = Seen { id, seqno, state: state | MsgState::RECEIVED };
-        let Err(index) = self.find(id) else { return };
-        self.seen.insert(index, seen);
+        if index == self.seen.len() {
+            self.seen.push_back(seen);
+        } else {
+            self.seen.insert(index, seen);
+        }
         if self.seen.len() > self.ids_max
             && let Some(lowest) = self.seen.pop_front()
         {
             self.floor = lowest.id;
         }
+        Arrival::New
     }
 
     /// Before the window needs more memory: forgets what is below `id`, is no query and needs no

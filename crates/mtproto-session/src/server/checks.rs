@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use mtproto_pack::{Flat, Item, Limits, Message, flatten};
+use mtproto_pack::{Found, Limits, Message, walk};
 use mtproto_tl::types::HttpWait;
-use mtproto_tl::{MsgId, Salt, Seqno};
+use mtproto_tl::{MsgId, Salt, Seqno, ServerTime};
 use smallvec::SmallVec;
 
 use super::inbound::Inbound;
+use super::rpc::is_acknowledged_by_reply;
 use super::{ServerSession, Strictness};
 use crate::{Arrival, BadMsg, MsgState};
 
@@ -54,22 +55,24 @@ impl Accepted {
 pub(super) struct Received {
     pub(super) id: MsgId,
     pub(super) seqno: Seqno,
-    pub(super) copied_by: Option<(MsgId, Seqno)>,
+    /// Id and seqno of the `msg_copy` around it. Boxed: they are rare.
+    pub(super) copied_by: Option<Box<(MsgId, Seqno)>>,
     pub(super) inbound: Inbound,
 }
 
 impl ServerSession {
-    /// Looks at all of a packet; a fault in any part of it refuses the whole. Nothing changes.
+    /// Looks at all of a packet that came at `time`; a fault in any part of it refuses the whole.
+    /// Nothing changes.
     // req: S14, S40
     pub(super) fn check(
         &mut self,
         salt: Salt,
         outer: Message,
+        time: ServerTime,
         is_turn: bool,
     ) -> Result<Accepted, Refusal> {
         let (id, seqno) = (outer.id, outer.seqno);
         let refuse = |reason| Refusal { id, seqno, reason };
-        let time = self.clock.now(self.now);
         if !id.is_from_client() {
             return Err(refuse(BadMsg::IdBits));
         }
@@ -84,20 +87,22 @@ impl ServerSession {
             return Err(refuse(BadMsg::IdTooHigh));
         }
         let limits = Limits { inflated_max: self.config.inflated_max };
-        let flat = flatten(outer, limits).map_err(|_| refuse(BadMsg::Container))?;
-        let copies = flat.items.iter().filter_map(|item| item.copied_by.map(|(id, _)| id));
-        let mut ids = flat.items.iter().map(|item| item.message.id).chain(copies);
-        if !ids.all(MsgId::is_from_client) {
+        let contents = Contents::read(&outer, limits).ok_or(refuse(BadMsg::Container))?;
+        if !contents.is_from_client {
             return Err(refuse(BadMsg::IdBits));
         }
         match self.arrival(id) {
-            Arrival::Duplicate(_) if flat.is_container => {
+            Arrival::Duplicate(_) if contents.is_container => {
                 return Err(refuse(BadMsg::ContainerIdUsed));
             }
             Arrival::TooOld => return Err(refuse(BadMsg::TooOld)),
             Arrival::Duplicate(_) | Arrival::New => (),
         }
-        let accepted = understand(flat, id, seqno).ok_or(refuse(BadMsg::Container))?;
+        if !contents.is_understood {
+            return Err(refuse(BadMsg::Container));
+        }
+        let container = contents.is_container.then_some((id, seqno));
+        let accepted = Accepted { container, messages: contents.messages };
         match self.config.strictness {
             // req: L1
             Strictness::Lenient => Ok(accepted),
@@ -116,7 +121,7 @@ impl ServerSession {
         }
         for message in &packet.messages {
             let copy_is_odd =
-                message.copied_by.is_some_and(|(_, seqno)| seqno.is_content_related());
+                message.copied_by.as_ref().is_some_and(|copy| copy.1.is_content_related());
             match (message.inbound.wants_content_related(), message.seqno.is_content_related()) {
                 (Some(true), false) => return Some(BadMsg::SeqnoEven),
                 (Some(false), true) => return Some(BadMsg::SeqnoOdd),
@@ -154,21 +159,45 @@ impl ServerSession {
 }
 
 impl Received {
-    /// What is known of the message from the moment it is received.
+    /// What is known of the message from the moment it is received. What is answered at once is
+    /// acknowledged by that.
     pub(super) fn state(&self) -> MsgState {
         let query =
             if let Inbound::Query(_) = self.inbound { MsgState::QUERY } else { MsgState(0) };
-        let ack = if self.seqno.is_content_related() { MsgState(0) } else { MsgState::NO_ACK };
-        query | ack
+        let no_ack = if self.seqno.is_content_related() { MsgState(0) } else { MsgState::NO_ACK };
+        let is_acked = is_acknowledged_by_reply(&self.inbound);
+        let acked = if is_acked { MsgState::ACKED } else { MsgState(0) };
+        query | no_ack | acked
     }
 }
 
-/// Reads every message; `None` if one of them is not what its number promises.
-fn understand(flat: Flat, id: MsgId, seqno: Seqno) -> Option<Accepted> {
-    let mut messages = SmallVec::with_capacity(flat.items.len());
-    for Item { message, copied_by } in flat.items {
-        let inbound = Inbound::read(&message).ok()?;
-        messages.push(Received { id: message.id, seqno: message.seqno, copied_by, inbound });
+/// What a packet holds, each message looked at once.
+struct Contents {
+    is_container: bool,
+    messages: SmallVec<[Received; 1]>,
+    /// Whether every id has the low bits of a client's.
+    is_from_client: bool,
+    /// Whether every message is what its number promises. Those that are not are left out.
+    is_understood: bool,
+}
+
+impl Contents {
+    /// Reads every message; `None` if the packet cannot be opened.
+    fn read(outer: &Message, limits: Limits) -> Option<Self> {
+        let (mut messages, mut is_from_client, mut is_understood) = (SmallVec::new(), true, true);
+        let is_container = walk(outer, limits, |found| {
+            let Found { message, copied_by, followers } = found;
+            let (id, seqno) = (message.id, message.seqno);
+            let copy_is_from_client = copied_by.is_none_or(|(copy, _)| copy.is_from_client());
+            is_from_client &= id.is_from_client() && copy_is_from_client;
+            let Ok(inbound) = Inbound::read(&message) else {
+                is_understood = false;
+                return;
+            };
+            messages.reserve(1 + followers);
+            messages.push(Received { id, seqno, copied_by: copied_by.map(Box::new), inbound });
+        });
+        let is_container = is_container.ok()?;
+        Some(Self { is_container, messages, is_from_client, is_understood })
     }
-    Some(Accepted { container: flat.is_container.then_some((id, seqno)), messages })
 }

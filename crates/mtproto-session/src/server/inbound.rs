@@ -1,7 +1,7 @@
 //! What a client's message asks of the server.
 
 use bytes::Bytes;
-use mtproto_pack::Message;
+use mtproto_pack::MessageView;
 use mtproto_tl::functions::{
     DestroyAuthKey, DestroySession, GetFutureSalts, Ping, PingDelayDisconnect, RpcDropAnswer,
 };
@@ -48,9 +48,9 @@ pub(super) enum Inbound {
     /// `msg_resend_ans_req`: the ids are of queries.
     ResendAnswers(Vec<MsgId>),
     /// `msgs_state_info`: the question and the answer to it.
-    StateInfo(MsgId, Bytes),
-    /// `msgs_all_info`.
-    States(Vec<MsgId>, Bytes),
+    StateInfo(Box<MsgsStateInfo>),
+    /// `msgs_all_info`, boxed like the other rare ones: there are many messages in a packet.
+    States(Box<MsgsAllInfo>),
     /// `msgs_state_req`.
     StateRequest(Vec<MsgId>),
 }
@@ -60,8 +60,8 @@ impl Inbound {
     ///
     /// # Errors
     /// When the rest of a service message is not what its number promises.
-    pub(super) fn read(message: &Message) -> Result<Self, DecodeError> {
-        let body = &message.body;
+    pub(super) fn read(message: &MessageView<'_>) -> Result<Self, DecodeError> {
+        let body = message.body;
         Ok(match message.object_id() {
             MsgsAck::ID => Self::Acks(ids(read::<MsgsAck>(body)?.msg_ids)?),
             MsgsStateReq::ID => Self::StateRequest(ids(read::<MsgsStateReq>(body)?.msg_ids)?),
@@ -70,8 +70,8 @@ impl Inbound {
                 Self::ResendAnswers(ids(read::<MsgResendAnsReq>(body)?.msg_ids)?)
             }
             MsgsAllInfo::ID => {
-                let states = read::<MsgsAllInfo>(body)?;
-                Self::States(ids(states.msg_ids)?, states.info)
+                let MsgsAllInfo { msg_ids, info } = read(body)?;
+                Self::States(Box::new(MsgsAllInfo { msg_ids: ids(msg_ids)?, info }))
             }
             Ping::ID => Self::Ping { ping_id: read::<Ping>(body)?.ping_id, disconnect_delay: None },
             PingDelayDisconnect::ID => {
@@ -83,12 +83,9 @@ impl Inbound {
             DestroySession::ID => Self::DestroySession(read::<DestroySession>(body)?.session_id),
             DestroyAuthKey::ID => Self::DestroyAuthKey,
             HttpWait::ID => Self::HttpWait(read(body)?),
-            MsgsStateInfo::ID => {
-                let states = read::<MsgsStateInfo>(body)?;
-                Self::StateInfo(states.req_msg_id, states.info)
-            }
+            MsgsStateInfo::ID => Self::StateInfo(Box::new(read(body)?)),
             Pong::ID | BadMsgNotification::ID | BadServerSalt::ID => Self::Ignored,
-            _ => Self::Query(body.clone()),
+            _ => Self::Query(message.body_bytes()),
         })
     }
 
@@ -98,8 +95,8 @@ impl Inbound {
             Self::Acks(_)
             | Self::HttpWait(_)
             | Self::Ignored
-            | Self::StateInfo(..)
-            | Self::States(..) => false,
+            | Self::StateInfo(_)
+            | Self::States(_) => false,
             Self::DestroyAuthKey
             | Self::DestroySession(_)
             | Self::DropAnswer(_)
@@ -126,15 +123,15 @@ impl Inbound {
             | Self::Ping { .. }
             | Self::Resend(_)
             | Self::ResendAnswers(_)
-            | Self::StateInfo(..)
-            | Self::States(..)
+            | Self::StateInfo(_)
+            | Self::States(_)
             | Self::StateRequest(_) => None,
         }
     }
 }
 
-fn read<T: Decode>(body: &Bytes) -> Result<T, DecodeError> {
-    T::decode(&mut Reader::shared(body))
+fn read<T: Decode>(body: &[u8]) -> Result<T, DecodeError> {
+    T::decode(&mut Reader::new(body))
 }
 
 // req: S13, S47

@@ -344,10 +344,11 @@ impl ServerSession {
         if self.session_id == SessionId(0) {
             return Err(Fault::SessionIdZero);
         }
+        let time = self.clock.now(self.now);
         // What is lower is refused for that.
-        let lowest = self.clock.now(self.now).before(MSG_ID_PAST_MAX);
+        let lowest = time.before(MSG_ID_PAST_MAX);
         self.inbox.tidy(MsgId::at(lowest, Author::Client));
-        match self.check(header_salt, message, is_turn) {
+        match self.check(header_salt, message, time, is_turn) {
             Ok(accepted) => {
                 self.apply(link, accepted, is_turn);
                 Ok(Verdict::Accepted)
@@ -365,10 +366,9 @@ impl ServerSession {
     /// Applies a packet: every message of it that is new.
     // req: S40
     fn apply(&mut self, link: LinkId, packet: Accepted, is_turn: bool) {
-        let is_new = |message: &&Received| self.inbox.arrival(message.id) == Arrival::New;
-        let lowest_new = packet.messages.iter().filter(is_new).map(|message| message.id).min();
+        let is_new = |message: &Received| self.inbox.arrival(message.id) == Arrival::New;
         // A container is always new, whatever is in it.
-        let is_fresh = packet.container.is_some() || lowest_new.is_some();
+        let is_fresh = packet.container.is_some() || packet.messages.iter().any(is_new);
         // A lone duplicate may come from anybody who recorded it, but then nobody else is there.
         if (is_fresh || self.links.is_empty()) && self.links.attach(link, is_turn) {
             let unsent = self.outbox.link_attached();
@@ -378,13 +378,9 @@ impl ServerSession {
         if is_turn {
             self.open_turn(link, packet.http_wait());
         }
-        let container = packet.container.map(|(id, _)| id);
-        self.announce(lowest_new.or(container));
-        if let Some((id, seqno)) = packet.container {
-            self.inbox.insert(id, seqno, MsgState::NO_ACK);
-        }
+        self.announce(&packet);
         for message in packet.messages {
-            match self.arrival(message.id) {
+            match self.receive_one(&message) {
                 Arrival::New => self.accept(link, message),
                 Arrival::Duplicate(state) => self.repeat(link, &message, state),
                 Arrival::TooOld => {
@@ -393,26 +389,28 @@ impl ServerSession {
                 }
             }
         }
+        // Its id is above those inside, so ids are remembered in their order.
+        if let Some((id, seqno)) = packet.container {
+            self.inbox.insert(id, seqno, MsgState::NO_ACK);
+        }
     }
 
     /// Tells the client that the session is new, or that it begins earlier than was said.
     // req: S33, S34, S35
-    fn announce(&mut self, lowest: Option<MsgId>) {
-        let Some(lowest) = lowest else { return };
-        if self.first_msg_id.is_none_or(|first| lowest < first) {
+    fn announce(&mut self, packet: &Accepted) {
+        let messages = packet.messages.iter().map(|message| message.id);
+        let is_earlier = |id: &MsgId| self.first_msg_id.is_none_or(|first| *id < first);
+        let new = messages.filter(|id| is_earlier(id) && self.inbox.arrival(*id) == Arrival::New);
+        let container = packet.container.map(|(id, _)| id).filter(is_earlier);
+        if let Some(lowest) = new.min().or(container) {
             self.first_msg_id = Some(lowest);
             self.queue_new_session(lowest);
         }
     }
 
-    /// Only from here on is a message a duplicate when it comes again.
-    // req: L5, S97
     fn accept(&mut self, link: LinkId, message: Received) {
-        self.inbox.insert(message.id, message.seqno, message.state());
-        if let Some((copy, seqno)) = message.copied_by
-            && self.inbox.arrival(copy) == Arrival::New
-        {
-            self.inbox.insert(copy, seqno, MsgState::NO_ACK);
+        if let Some(copy) = &message.copied_by {
+            self.inbox.receive(copy.0, copy.1, MsgState::NO_ACK);
         }
         self.act(link, message);
     }

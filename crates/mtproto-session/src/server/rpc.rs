@@ -115,9 +115,21 @@ impl ServerSession {
     /// among the others.
     // req: S97, S98
     pub(super) fn arrival(&self, id: MsgId) -> Arrival {
-        match self.inbox.arrival(id) {
-            Arrival::TooOld => self.requests.state(id).map_or(Arrival::TooOld, Arrival::Duplicate),
-            arrival => arrival,
+        self.or_unfinished(id, self.inbox.arrival(id))
+    }
+
+    /// As [`ServerSession::arrival`]; a new message is remembered. Only from here on is it a
+    /// duplicate when it comes again.
+    // req: L5, S97
+    pub(super) fn receive_one(&mut self, message: &Received) -> Arrival {
+        let arrival = self.inbox.receive(message.id, message.seqno, message.state());
+        self.or_unfinished(message.id, arrival)
+    }
+
+    fn or_unfinished(&self, id: MsgId, arrival: Arrival) -> Arrival {
+        match arrival {
+            Arrival::TooOld => self.requests.state(id).map_or(arrival, Arrival::Duplicate),
+            Arrival::Duplicate(_) | Arrival::New => arrival,
         }
     }
 
@@ -272,16 +284,15 @@ impl ServerSession {
     /// Handles a message that was received before. It is never carried out again.
     // req: S97
     pub(super) fn repeat(&mut self, link: LinkId, message: &Received, state: MsgState) {
-        let Received { id, seqno, copied_by, .. } = *message;
+        let Received { id, seqno, copied_by, .. } = message;
+        let (id, seqno) = (*id, *seqno);
         if state == MsgState::UNKNOWN {
             return self.refuse(link, Refusal { id, seqno, reason: BadMsg::TooOld });
         }
         // req: S50
-        if let Some((copy, copy_seqno)) = copied_by {
-            if self.inbox.arrival(copy) == Arrival::New {
-                self.inbox.insert(copy, copy_seqno, MsgState::NO_ACK);
-            }
-            self.acks.owe_at_once(copy, self.now);
+        if let Some(copy) = copied_by {
+            self.inbox.receive(copy.0, copy.1, MsgState::NO_ACK);
+            self.acks.owe_at_once(copy.0, self.now);
         }
         match self.requests.answer_of(id) {
             Some(answer) => self.repeat_answer(link, answer),
@@ -417,7 +428,7 @@ pub(super) fn is_acknowledged_by_reply(inbound: &Inbound) -> bool {
         | Inbound::Query(_)
         | Inbound::Resend(_)
         | Inbound::ResendAnswers(_)
-        | Inbound::StateInfo(..)
-        | Inbound::States(..) => false,
+        | Inbound::StateInfo(_)
+        | Inbound::States(_) => false,
     }
 }

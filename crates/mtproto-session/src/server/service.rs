@@ -51,9 +51,7 @@ impl ServerSession {
     /// Carries out a message that has not been received before.
     pub(super) fn act(&mut self, link: LinkId, message: Received) {
         let Received { id, seqno, inbound, .. } = message;
-        if is_acknowledged_by_reply(&inbound) {
-            self.inbox.mark(id, MsgState::ACKED);
-        } else if seqno.is_content_related() {
+        if !is_acknowledged_by_reply(&inbound) && seqno.is_content_related() {
             // req: S13, S95
             self.acks.owe(id, self.now);
         }
@@ -84,8 +82,8 @@ impl ServerSession {
             Inbound::Query(body) => self.start(link, id, body),
             Inbound::Resend(ids) => self.resend(link, id, &ids),
             Inbound::ResendAnswers(requests) => self.resend_answers(link, &requests),
-            Inbound::StateInfo(question, states) => self.learn_answer(link, question, &states),
-            Inbound::States(ids, states) => self.learn_states(&ids, &states),
+            Inbound::StateInfo(answer) => self.learn_answer(link, answer.req_msg_id, &answer.info),
+            Inbound::States(states) => self.learn_states(&states.msg_ids, &states.info),
             Inbound::StateRequest(ids) => self.reply_states(link, id, &ids),
         }
     }
