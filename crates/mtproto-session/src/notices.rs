@@ -1,9 +1,9 @@
 //! What is said once, to one link, and not kept: pongs, acknowledgements of states, refusals.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
 use mtproto_tl::{Author, Encode};
 
 use crate::LinkId;
@@ -14,21 +14,19 @@ pub const NOTICES_MAX: usize = 4096;
 /// The most bytes of notices that wait for a drain.
 pub const NOTICES_BYTES_MAX: usize = 1 << 20;
 
-/// Room that is made for bodies at a time, in bytes. A pong has 20.
-const BODIES_LEN: usize = 512;
-
-/// Room that is made to write one down, in bytes. Few are longer.
-const DRAFT_LEN: usize = 64;
+/// Room that is made for bodies at first, in bytes. A pong has 20.
+const BODIES_LEN_MIN: usize = 64;
 
 /// One message that needs no acknowledgement.
 #[derive(Debug)]
 pub(crate) struct Notice {
     pub(crate) link: LinkId,
-    pub(crate) body: Bytes,
-    pub(crate) author: Author,
     pub(crate) manner: Manner,
     /// When it was made.
     pub(crate) since: Instant,
+    author: Author,
+    /// Where its body is written.
+    body: Range<usize>,
 }
 
 /// How a notice leaves.
@@ -46,11 +44,10 @@ pub(crate) enum Manner {
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     waiting: VecDeque<Notice>,
+    /// The bodies of those that wait, and of some that have left before them.
+    written: Vec<u8>,
+    /// Bytes of those that wait.
     bytes: usize,
-    /// Room for further bodies, behind those that wait.
-    bodies: BytesMut,
-    /// What the last body was written to.
-    draft: Vec<u8>,
 }
 
 impl Notices {
@@ -63,24 +60,21 @@ impl Notices {
         manner: Manner,
         since: Instant,
     ) {
-        self.draft.clear();
-        self.draft.reserve(DRAFT_LEN);
-        object.encode(&mut self.draft);
-        let len = self.draft.len();
-        if self.waiting.len() < NOTICES_MAX && self.bytes + len <= NOTICES_BYTES_MAX {
-            self.bytes += len;
-            let body = self.keep_draft();
-            self.waiting.push_back(Notice { link, body, author, manner, since });
+        if self.written.len() > 2 * self.bytes + BODIES_LEN_MIN {
+            self.compact();
         }
-    }
-
-    /// Pongs come in crowds, so many of them share one piece of memory.
-    fn keep_draft(&mut self) -> Bytes {
-        if self.bodies.capacity() < self.draft.len() {
-            self.bodies = BytesMut::with_capacity(self.draft.len().max(BODIES_LEN));
+        if self.written.is_empty() {
+            self.written.reserve(BODIES_LEN_MIN);
         }
-        self.bodies.extend_from_slice(&self.draft);
-        self.bodies.split().freeze()
+        let start = self.written.len();
+        object.encode(&mut self.written);
+        let (end, bytes) = (self.written.len(), self.bytes + self.written.len() - start);
+        if self.waiting.len() < NOTICES_MAX && bytes <= NOTICES_BYTES_MAX {
+            self.bytes = bytes;
+            self.waiting.push_back(Notice { link, manner, since, author, body: start..end });
+        } else {
+            self.written.truncate(start);
+        }
     }
 
     /// All that wait, oldest first.
@@ -88,42 +82,124 @@ impl Notices {
         self.waiting.iter()
     }
 
-    /// Takes the first notice for a link that is `chosen` if it goes alone.
-    pub(crate) fn take_alone(&mut self, chosen: impl Fn(LinkId) -> bool) -> Option<Notice> {
-        self.take_first_if(chosen, |first| first.manner == Manner::Alone)
-    }
-
-    /// Takes the first notice for a link that is `chosen` if it need not go alone and satisfies
-    /// `fits`.
-    pub(crate) fn take_next(
+    /// Hands the first notice for a link that is `chosen` to `take` if it goes alone; returns
+    /// whether it does.
+    pub(crate) fn take_alone(
         &mut self,
         chosen: impl Fn(LinkId) -> bool,
-        fits: impl FnOnce(usize) -> bool,
-    ) -> Option<Notice> {
-        self.take_first_if(chosen, |first| first.manner != Manner::Alone && fits(first.body.len()))
+        take: impl FnOnce(Author, &[u8]),
+    ) -> bool {
+        let Some(first) = self.waiting.iter().position(|notice| chosen(notice.link)) else {
+            return false;
+        };
+        let notice = self.waiting.get(first).filter(|notice| notice.manner == Manner::Alone);
+        let Some(notice) = notice else { return false };
+        take(notice.author, self.body(notice));
+        self.remove(first);
+        self.rest_if_empty();
+        true
     }
 
-    fn take_first_if(
+    /// Hands the notices for links that are `chosen` to `take`, which returns whether it has room
+    /// for it, oldest first until there is one that must go alone or has no room.
+    pub(crate) fn take_shared(
         &mut self,
         chosen: impl Fn(LinkId) -> bool,
-        is_wanted: impl FnOnce(&Notice) -> bool,
-    ) -> Option<Notice> {
-        let first = self.waiting.iter().position(|notice| chosen(notice.link))?;
-        if !is_wanted(self.waiting.get(first)?) {
-            return None;
+        mut take: impl FnMut(Author, &[u8]) -> bool,
+    ) {
+        let mut next = 0;
+        while let Some(notice) = self.waiting.get(next) {
+            if !chosen(notice.link) {
+                next += 1;
+            } else if notice.manner != Manner::Alone && take(notice.author, self.body(notice)) {
+                self.remove(next);
+            } else {
+                break;
+            }
         }
-        let notice = self.waiting.remove(first)?;
-        self.bytes -= notice.body.len();
-        if self.waiting.is_empty() {
-            // With its memory: most sessions are idle.
-            *self = Self::default();
-        }
-        Some(notice)
+        self.rest_if_empty();
     }
 
     /// Drops what was for a link that is gone.
     pub(crate) fn forget_link(&mut self, link: LinkId) {
         self.waiting.retain(|notice| notice.link != link);
         self.bytes = self.waiting.iter().map(|notice| notice.body.len()).sum();
+        self.rest_if_empty();
+    }
+
+    fn body(&self, notice: &Notice) -> &[u8] {
+        self.written.get(notice.body.clone()).unwrap_or_default()
+    }
+
+    fn remove(&mut self, index: usize) {
+        let removed = match index {
+            0 => self.waiting.pop_front(),
+            _ => self.waiting.remove(index),
+        };
+        self.bytes -= removed.map_or(0, |notice| notice.body.len());
+    }
+
+    /// Frees the room of those that have left.
+    fn compact(&mut self) {
+        let mut kept = Vec::with_capacity(self.bytes);
+        for Notice { body, .. } in &mut self.waiting {
+            let start = kept.len();
+            kept.extend_from_slice(self.written.get(body.clone()).unwrap_or_default());
+            *body = start..kept.len();
+        }
+        self.written = kept;
+    }
+
+    /// With its memory: most sessions are idle.
+    fn rest_if_empty(&mut self) {
+        if self.waiting.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mtproto_tl::types::Pong;
+    use mtproto_tl::{Decode, MsgId};
+
+    use super::*;
+    use crate::tests::start;
+
+    fn add(notices: &mut Notices, link: u64, ping_id: i64) {
+        let pong = Pong { msg_id: MsgId(4), ping_id };
+        notices.add(LinkId(link), Author::ServerReply, &pong, Manner::Shared, start());
+    }
+
+    fn taken(notices: &mut Notices, link: u64) -> Vec<i64> {
+        let mut pings = Vec::new();
+        notices.take_shared(
+            |to| to == LinkId(link),
+            |_, body| {
+                pings.push(Pong::from_slice(body).expect("a pong").ping_id);
+                true
+            },
+        );
+        pings
+    }
+
+    #[test]
+    fn one_link_may_wait_while_another_goes_on_for_ever() {
+        let mut notices = Notices::default();
+        (0..3).for_each(|ping| add(&mut notices, 1, ping));
+        for ping in 0..10_000 {
+            add(&mut notices, 2, ping);
+            assert_eq!(taken(&mut notices, 2), [ping]);
+        }
+        assert!(notices.written.capacity() <= 1024, "{}", notices.written.capacity());
+        assert_eq!(taken(&mut notices, 1), [0, 1, 2]);
+        assert_eq!((notices.bytes, notices.written.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn beyond_the_bound_nothing_is_said() {
+        let mut notices = Notices::default();
+        (0..=NOTICES_MAX).for_each(|ping| add(&mut notices, 1, i64::try_from(ping).unwrap()));
+        assert_eq!(taken(&mut notices, 1).len(), NOTICES_MAX);
     }
 }

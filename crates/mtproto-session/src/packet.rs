@@ -138,6 +138,20 @@ impl Packet {
         id
     }
 
+    /// As [`Packet::push_service`], of an object that is serialized already.
+    pub(crate) fn push_notice(
+        &mut self,
+        body: &[u8],
+        author: Author,
+        ids: &mut MsgIds,
+        seqnos: Seqnos,
+        time: ServerTime,
+    ) -> MsgId {
+        let id = ids.issue(time, author);
+        self.push(id, seqnos.service(), body);
+        id
+    }
+
     /// Makes it a container even of one: a message that was sent before, or is old, gets an id that
     /// is fresh around it. Without a message it is one that says nothing.
     pub(crate) fn wrap(&mut self) {

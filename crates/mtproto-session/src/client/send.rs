@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mtproto_tl::{Author, Encode, MsgId, Raw, Seqno, ServerTime, functions, types};
+use mtproto_tl::{Author, Encode, MsgId, Seqno, ServerTime, functions, types};
 
 use super::errands::SALTS_AHEAD_MIN;
 use super::requests::Departure;
@@ -49,14 +49,18 @@ impl ClientSession {
             self.add_errands(&mut draft);
             self.add_upkeep(&mut draft);
         }
-        let time = draft.time;
-        while let Some(notice) =
-            self.notices.take_next(|to| to == link, |len| draft.packet.has_room(len))
-        {
-            let (ids, seqnos) = (&mut self.ids, self.seqnos);
-            let body = Raw(notice.body);
-            draft.packet.push_service(&body, notice.author, ids, seqnos, time);
-        }
+        let (packet, ids, seqnos, time) =
+            (&mut draft.packet, &mut self.ids, self.seqnos, draft.time);
+        self.notices.take_shared(
+            |to| to == link,
+            |author, body| {
+                let has_room = packet.has_room(body.len());
+                if has_room {
+                    packet.push_notice(body, author, ids, seqnos, time);
+                }
+                has_room
+            },
+        );
         if !is_alone {
             self.add_http_wait(&mut draft);
         }

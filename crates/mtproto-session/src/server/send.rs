@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use mtproto_pack::{Message, RPC_ERROR_ID, RpcResult, object_id};
-use mtproto_tl::{Author, Raw, types};
+use mtproto_tl::{Author, types};
 
 use super::outbox::Entry;
 use super::turns::{Way, Ways};
@@ -34,12 +34,11 @@ impl ServerSession {
     /// Adds what must not share its packet, if there is any.
     pub(super) fn add_alone(&mut self, packet: &mut Packet, way: Way) -> bool {
         let ways = Ways { links: &self.links, turns: &self.turns };
-        let Some(notice) = self.notices.take_alone(|link| ways.of_link(link) == way) else {
-            return false;
-        };
-        let time = self.clock.now(self.now);
-        packet.push_service(&Raw(notice.body), notice.author, &mut self.ids, self.seqnos, time);
-        true
+        let (ids, seqnos, time) = (&mut self.ids, self.seqnos, self.clock.now(self.now));
+        self.notices.take_alone(
+            |link| ways.of_link(link) == way,
+            |author, body| _ = packet.push_notice(body, author, ids, seqnos, time),
+        )
     }
 
     /// Adds all that leaves one way and may share a packet, as far as there is room.
@@ -62,10 +61,17 @@ impl ServerSession {
                 packet.close();
             }
         }
-        let is_meant = |link| ways.of_link(link) == way;
-        while let Some(notice) = self.notices.take_next(is_meant, |len| packet.has_room(len)) {
-            packet.push_service(&Raw(notice.body), notice.author, &mut self.ids, self.seqnos, time);
-        }
+        let (ids, seqnos) = (&mut self.ids, self.seqnos);
+        self.notices.take_shared(
+            |link| ways.of_link(link) == way,
+            |author, body| {
+                let has_room = packet.has_room(body.len());
+                if has_room {
+                    packet.push_notice(body, author, ids, seqnos, time);
+                }
+                has_room
+            },
+        );
         self.add_question(packet, way);
     }
 
