@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
+use mtproto_crypto::AuthKey;
 use mtproto_session::{LinkId, SaltSchedule, ServerSession};
 use mtproto_store::{KeyKind, KeyRecord};
 use mtproto_tl::{AuthKeyId, SessionId};
@@ -176,8 +177,12 @@ impl Keys {
         self.get_mut(name.key)?.session_mut(name.session)
     }
 
-    pub(super) fn has_session(&self, name: SessionRef) -> bool {
-        self.get(name.key).is_some_and(|key| key.find(name.session).is_ok())
+    /// A session, and the key that its messages are sealed with.
+    pub(super) fn key_and_session(&mut self, name: SessionRef) -> Option<(&AuthKey, &mut Session)> {
+        let key = self.known.get_mut(&name.key)?.as_mut();
+        let index = key.find(name.session).ok()?;
+        let (_, session) = key.sessions.get_mut(index)?;
+        Some((&key.record.key, session))
     }
 
     /// The session that must go before the key can have another; none while there is room.
@@ -229,28 +234,19 @@ impl Keys {
     }
 
     /// The session has nothing to say before `timer`. While it has no link, it is not kept for
-    /// ever.
-    pub(super) fn rest(&mut self, name: SessionRef, timer: Option<Instant>, now: Instant) {
+    /// ever. Returns whether it is unused.
+    pub(super) fn rest(&mut self, name: SessionRef, timer: Option<Instant>, now: Instant) -> bool {
         let key = self.known.get_mut(&name.key);
-        let Some(session) = key.and_then(|key| key.session_mut(name.session)) else { return };
+        let Some(session) = key.and_then(|key| key.session_mut(name.session)) else { return false };
+        session.is_ready = false;
         self.timers.set(name, &mut session.timer, timer);
         let idle_until = match session.machine.has_link() {
             true => None,
             false => Some(session.idle_until.unwrap_or(now + SESSION_IDLE)),
         };
         self.idle.set(name, &mut session.idle_until, idle_until);
-        self.note_queue(name);
-    }
-
-    /// Counts what the session has queued now.
-    fn note_queue(&mut self, name: SessionRef) {
-        let key = self.known.get_mut(&name.key);
-        let Some(session) = key.and_then(|key| key.session_mut(name.session)) else { return };
-        let bytes = session.machine.queued_bytes();
-        self.queued_bytes = self.queued_bytes + bytes - session.queued_bytes;
-        session.queued_bytes = bytes;
-        let since = session.machine.oldest_queued();
-        self.queues.set(name, &mut session.queued_since, since);
+        note_queue(name, session, &mut self.queues, &mut self.queued_bytes);
+        session.is_unused()
     }
 
     /// Forgets the oldest message of all queues while they have more than `bytes_max` together;
@@ -260,11 +256,12 @@ impl Keys {
         let before = self.queued_bytes;
         while self.queued_bytes > bytes_max
             && let Some(name) = self.queues.first()
-            && let Some(session) = self.session_mut(name)
+            && let Some(key) = self.known.get_mut(&name.key)
+            && let Some(session) = key.session_mut(name.session)
         {
             // The least that can be shed is a message.
             session.machine.shed(1, now);
-            self.note_queue(name);
+            note_queue(name, session, &mut self.queues, &mut self.queued_bytes);
         }
         before - self.queued_bytes
     }
@@ -320,6 +317,19 @@ impl Keys {
         }
         usage
     }
+}
+
+/// Counts what a session has queued now.
+fn note_queue(
+    name: SessionRef,
+    session: &mut Session,
+    queues: &mut Timers<SessionRef>,
+    queued_bytes: &mut usize,
+) {
+    let bytes = session.machine.queued_bytes();
+    *queued_bytes = *queued_bytes + bytes - session.queued_bytes;
+    session.queued_bytes = bytes;
+    queues.set(name, &mut session.queued_since, session.machine.oldest_queued());
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use mtproto_crypto::{AuthKey, Direction};
 use mtproto_frame::{Outbound, TransportError};
 use mtproto_pack::Message;
 use mtproto_session::{Fault, LinkId, Outgoing, Verdict};
-use mtproto_tl::{AuthKeyId, MsgId, Salt, Seqno, SessionId};
+use mtproto_tl::{AuthKeyId, MsgId, Salt, Seqno, ServerTime, SessionId};
 
 use super::{Event, Output, ServerEndpoint, SessionRef, StoreAction};
 
@@ -25,9 +25,16 @@ pub(super) struct Unsealed {
     outgoing: Outgoing,
 }
 
+impl Unsealed {
+    pub(super) fn new(key: &AuthKey, outgoing: Outgoing) -> Self {
+        Self { key: key.clone(), outgoing }
+    }
+}
+
 impl ServerEndpoint {
     /// Opens everything received since the last time in one batch, and hands it to the sessions.
     pub(super) fn open_received(&mut self) {
+        let time = self.clock.now(self.now);
         let mut sealed = Vec::with_capacity(self.received.len());
         for packet in std::mem::take(&mut self.received) {
             if !self.links.contains_key(&packet.link) {
@@ -36,7 +43,7 @@ impl ServerEndpoint {
             match envelope::key_id(&packet.payload) {
                 None => self.refuse(packet.link, TransportError::NotFound),
                 Some(0) => self.handle_plain(packet),
-                Some(id) => sealed.extend(self.find_key(AuthKeyId(id), packet)),
+                Some(id) => sealed.extend(self.find_key(AuthKeyId(id), time, packet)),
             }
         }
         let jobs = sealed.iter_mut().map(|(key, packet): &mut (AuthKey, Packet)| {
@@ -48,13 +55,18 @@ impl ServerEndpoint {
         envelope::open(&mut jobs);
         let opened: Vec<_> = jobs.into_iter().map(|job| job.opened).collect();
         for ((key, packet), opened) in sealed.into_iter().zip(opened) {
-            self.handle_opened(AuthKeyId(key.id()), packet, opened);
+            self.handle_opened(AuthKeyId(key.id()), packet, opened, time);
         }
     }
 
     /// Returns the packet when its key is at hand; otherwise it waits, or is refused.
-    fn find_key(&mut self, id: AuthKeyId, packet: Packet) -> Option<(AuthKey, Packet)> {
-        let (link, time) = (packet.link, self.clock.now(self.now));
+    fn find_key(
+        &mut self,
+        id: AuthKeyId,
+        time: ServerTime,
+        packet: Packet,
+    ) -> Option<(AuthKey, Packet)> {
+        let link = packet.link;
         if let Some(key) = self.keys.get(id) {
             if !key.record.is_expired(time) {
                 return Some((key.record.key.clone(), packet));
@@ -72,7 +84,13 @@ impl ServerEndpoint {
     }
 
     // req: S112
-    fn handle_opened(&mut self, key: AuthKeyId, packet: Packet, opened: Result<Opened, OpenError>) {
+    fn handle_opened(
+        &mut self,
+        key: AuthKeyId,
+        packet: Packet,
+        opened: Result<Opened, OpenError>,
+        time: ServerTime,
+    ) {
         let link = packet.link;
         if !self.links.contains_key(&link) {
             return;
@@ -97,7 +115,9 @@ impl ServerEndpoint {
             seqno: Seqno(header.seqno),
             body: payload.slice(body),
         };
-        match self.hand_over(name, link, packet.is_turn, Salt(header.salt), message) {
+        let was_early = self.early.was_early(name, message.id, time);
+        let salt = Salt(header.salt);
+        match self.hand_over(name, link, packet.is_turn, was_early, salt, message) {
             // req: S115
             Ok(Verdict::Accepted) if packet.quick_ack => {
                 self.send(link, Outbound::QuickAck(ack_token));
@@ -113,10 +133,10 @@ impl ServerEndpoint {
         name: SessionRef,
         link: LinkId,
         is_turn: bool,
+        was_early: bool,
         salt: Salt,
         message: Message,
     ) -> Result<Verdict, TransportError> {
-        let was_early = self.early.was_early(name, message.id, self.clock.now(self.now));
         let session = self.keys.session_mut(name).ok_or(TransportError::NotFound)?;
         let (machine, now) = (&mut session.machine, self.now);
         let is_old = machine.is_established();
@@ -134,7 +154,9 @@ impl ServerEndpoint {
         if !is_old && machine.is_established() {
             self.outputs.push_back(Output::Event(Event::SessionOpened(name)));
         }
-        self.mark_ready(name);
+        if !std::mem::replace(&mut session.is_ready, true) {
+            self.ready.push_back(name);
+        }
         if is_turn && self.releases_turns {
             self.release_turns_of(name);
         }
@@ -143,8 +165,7 @@ impl ServerEndpoint {
 
     pub(super) fn compose(&mut self, key: AuthKeyId, outgoing: Outgoing) {
         if let Some(key) = self.keys.get(key) {
-            let key = key.record.key.clone();
-            self.unsealed.push(Unsealed { key, outgoing });
+            self.unsealed.push(Unsealed::new(&key.record.key, outgoing));
         }
     }
 

@@ -10,6 +10,7 @@ use mtproto_tl::Constructor;
 use mtproto_tl::wrappers::functions::help::{GetConfig, GetNearestDc};
 
 use super::keys::{NoRoom, Session};
+use super::packets::Unsealed;
 use super::{Event, Leaving, Output, Request, RequestRef, ServerEndpoint, SessionRef};
 
 /// Sessions that a link may carry at the same time. A further one takes the place of the first.
@@ -19,7 +20,13 @@ impl ServerEndpoint {
     /// Makes sure that `link`, over which a packet has come, carries the session. Nothing changes
     /// if there is no room.
     pub(super) fn attach(&mut self, name: SessionRef, link: LinkId) -> Result<(), NoRoom> {
-        if !self.keys.has_session(name) {
+        let known = self.keys.session_mut(name);
+        let is_known = known.is_some();
+        if let Some(session) = known.filter(|session| session.links.contains(&link)) {
+            session.last_packet = self.now;
+            return Ok(());
+        }
+        if !is_known {
             if let Some(leaving) = self.keys.must_leave(name.key)? {
                 self.forget_session(leaving);
             }
@@ -83,36 +90,36 @@ impl ServerEndpoint {
         }
     }
 
-    /// Lets the first of the sessions that may have something to say say one thing. It stays the
-    /// first until it has no more, so that each session's turn is one drain.
+    /// Lets the first of the sessions that may have something to say send all that it has, or say
+    /// one thing else. It stays the first until it has no more, so that each session's turn is one
+    /// drain.
     pub(super) fn advance(&mut self, name: SessionRef) {
-        let Some(session) = self.keys.session_mut(name) else {
+        let Some((key, session)) = self.keys.key_and_session(name) else {
             // It was forgotten meanwhile.
             self.ready.pop_front();
             return;
         };
-        match session.machine.poll_output() {
-            ServerOutput::Wait(timer) => self.rest(name, timer),
-            ServerOutput::Send(outgoing) => self.compose(name.key, outgoing),
-            ServerOutput::Request(request) => self.pass_on(name, request),
-            ServerOutput::Control(control) => self.control(name, control),
-            ServerOutput::CloseAfter { link, delay } => self.close_after(link, delay),
+        loop {
+            match session.machine.poll_output() {
+                ServerOutput::Wait(timer) => return self.rest(name, timer),
+                ServerOutput::Send(outgoing) => self.unsealed.push(Unsealed::new(key, outgoing)),
+                ServerOutput::Request(request) => return self.pass_on(name, request),
+                ServerOutput::Control(control) => return self.control(name, control),
+                ServerOutput::CloseAfter { link, delay } => return self.close_after(link, delay),
+            }
         }
     }
 
     /// The first of the sessions has nothing more to say before `timer`.
     fn rest(&mut self, name: SessionRef, timer: Option<Instant>) {
         self.ready.pop_front();
-        self.keys.rest(name, timer, self.now);
+        let is_unused = self.keys.rest(name, timer, self.now);
         let shed = self.keys.shed(self.queued_bytes_max, self.now);
         if shed > 0 {
             self.outputs.push_back(Output::Event(Event::Shed { bytes: shed }));
         }
-        if let Some(session) = self.keys.session_mut(name) {
-            session.is_ready = false;
-            if session.is_unused() {
-                self.leaving.push_back(Leaving::UnusedSession(name));
-            }
+        if is_unused {
+            self.leaving.push_back(Leaving::UnusedSession(name));
         }
     }
 

@@ -277,8 +277,10 @@ impl ServerSession {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        // With its memory: most sessions are idle.
-        self.outputs = VecDeque::new();
+        if self.outputs.capacity() > 0 {
+            // With its memory: most sessions are idle.
+            self.outputs = VecDeque::new();
+        }
         match self.next_packet() {
             Some(outgoing) => ServerOutput::Send(outgoing),
             None => ServerOutput::Wait(self.deadline()),
