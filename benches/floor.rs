@@ -11,11 +11,8 @@ pub fn write_msgs_ack(ids: &[u64], out: &mut Vec<u8>) {
     out.extend_from_slice(&MsgsAck::ID.to_le_bytes());
     out.extend_from_slice(&VECTOR_ID.to_le_bytes());
     out.extend_from_slice(&(ids.len() as u32).to_le_bytes());
-    let start = out.len();
-    out.resize(start + ids.len() * 8, 0);
-    let (places, _) = out[start..].as_chunks_mut();
     // Where the processor's order is that of the wire, this is one copy.
-    places.iter_mut().zip(ids).for_each(|(place, id)| *place = id.to_le_bytes());
+    out.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
 }
 
 /// Reads a boxed `msgs_ack` where it lies; returns the sum of its ids.

@@ -12,6 +12,7 @@
 
 pub mod floor;
 mod options;
+pub mod ours;
 mod report;
 
 use std::hint::black_box;

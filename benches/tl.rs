@@ -1,11 +1,12 @@
 //! Service messages out of their types and into them, against grammers-tl-types, and against a
-//! floor that has neither types nor allocations.
+//! floor that has neither types nor checks. Ours reads them where they lie, and as it has to when
+//! they are kept.
 
 use std::hint::black_box;
 
 use bytes::Bytes;
 use grammers_tl_types::{self as peer, Cursor, Deserializable, Serializable};
-use mtproto_benches::{Bench, Case, floor, noise};
+use mtproto_benches::{Bench, Case, floor, noise, ours};
 use mtproto_pack::{Message, read_container, write_container};
 use mtproto_tl::types::MsgsAck;
 use mtproto_tl::{Decode, Encode, MsgId, Seqno};
@@ -36,6 +37,7 @@ fn msgs_ack(bench: &mut Bench, count: u64) {
     assert_eq!(floor_out, bytes);
     let sum = numbers.iter().fold(0, |sum: u64, id| sum.wrapping_add(*id));
     assert_eq!(floor::sum_msgs_ack(&bytes), Some(sum));
+    assert_eq!(ours::sum_msgs_ack(&bytes), Ok(sum));
 
     let encode = [
         Case::ours("ours", || {
@@ -56,14 +58,16 @@ fn msgs_ack(bench: &mut Bench, count: u64) {
     ];
     bench.compare(&format!("msgs_ack of {count} out"), bytes.len(), encode);
     let decode = [
-        Case::ours("ours", || MsgsAck::from_slice(black_box(&bytes))),
+        Case::ours("ours", || ours::sum_msgs_ack(black_box(&bytes))),
+        Case::ours("ours, owned", || MsgsAck::from_slice(black_box(&bytes))),
         Case::peer(PEER, || peer::enums::MsgsAck::from_bytes(black_box(&bytes))),
         Case::limit("floor", || floor::sum_msgs_ack(black_box(&bytes))),
     ];
     bench.compare(&format!("msgs_ack of {count} in"), bytes.len(), decode);
 }
 
-/// In from a packet: ours shares its bytes, the peer copies each body.
+/// In from a packet: ours looks at all of it before it gives out a message; owned, it shares the
+/// packet's bytes. The peer copies each body.
 fn container(bench: &mut Bench, count: u32, len: usize) {
     let message = |n: u32| Message {
         id: MsgId(0x5f00_0000_0000_0001 + u64::from(n) * 4),
@@ -78,9 +82,11 @@ fn container(bench: &mut Bench, count: u32, len: usize) {
     let bodies = peer_bodies(&bytes).unwrap();
     assert!(bodies.iter().eq(messages.iter().map(|message| &message.body)));
     assert_eq!(floor::container_bytes(&bytes), Some(count as usize * len));
+    assert_eq!(ours::container_bytes(&bytes), Ok(count as usize * len));
 
     let cases = [
-        Case::ours("ours", || read_container(black_box(&bytes))),
+        Case::ours("ours", || ours::container_bytes(black_box(&bytes))),
+        Case::ours("ours, owned", || read_container(black_box(&bytes))),
         Case::peer(PEER, || peer_bodies(black_box(&bytes))),
         Case::limit("floor", || floor::container_bytes(black_box(&bytes))),
     ];

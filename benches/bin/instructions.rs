@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use bytes::Bytes;
 use clap::Parser;
-use mtproto_benches::{floor, noise};
+use mtproto_benches::{floor, noise, ours};
 use mtproto_pack::{Message, RPC_RESULT_ID, read_container, write_container};
 use mtproto_session::client::{ClientOutput, ClientSession, ClientSessionConfig, RequestOptions};
 use mtproto_session::{LinkId, Salts, ServerClock};
@@ -38,17 +38,25 @@ fn work_named(name: &str) -> anyhow::Result<Box<dyn FnMut()>> {
         "ack-out-floor" => ack_out_floor(),
         "ack-in" => {
             let bytes = acks().to_bytes();
+            Box::new(move || _ = black_box(ours::sum_msgs_ack(black_box(&bytes))))
+        }
+        "ack-in-owned" => {
+            let bytes = acks().to_bytes();
             Box::new(move || _ = black_box(MsgsAck::from_slice(black_box(&bytes))))
         }
-        "ack-in-floor" => {
+        "ack-in-floor" | "ack-in-owned-floor" => {
             let bytes = acks().to_bytes();
             Box::new(move || _ = black_box(floor::sum_msgs_ack(black_box(&bytes))))
         }
         "container-in" => {
             let bytes = container(&results(&asked()));
+            Box::new(move || _ = black_box(ours::container_bytes(black_box(&bytes))))
+        }
+        "container-in-owned" => {
+            let bytes = container(&results(&asked()));
             Box::new(move || _ = black_box(read_container(black_box(&bytes))))
         }
-        "container-in-floor" => {
+        "container-in-floor" | "container-in-owned-floor" => {
             let bytes = container(&results(&asked()));
             Box::new(move || _ = black_box(floor::container_bytes(black_box(&bytes))))
         }

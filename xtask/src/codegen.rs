@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// A declaration whose number is right although its text gives another; may be repeated.
     #[arg(long, value_name = "NAME", requires = "schema")]
     trust_id: Vec<String>,
+    /// A constructor to write a borrowing view for as well; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "schema")]
+    view: Vec<String>,
 }
 
 impl Arguments {
@@ -89,6 +92,7 @@ fn jobs(arguments: &Arguments) -> Vec<Job> {
                 .id_exceptions(arguments.trust_id.iter().map(String::as_str))
                 .left_out(HAND_WRITTEN)
                 .left_out(arguments.leave_out.iter().map(String::as_str))
+                .views(arguments.view.iter().map(String::as_str))
                 .raw(arguments.raw.iter().map(String::as_str));
             vec![Job { schema: schema.clone(), out: out.clone(), generator }]
         }
@@ -99,7 +103,7 @@ fn jobs(arguments: &Arguments) -> Vec<Job> {
             }),
             own("schema/demo.tl", "crates/mtproto-cli/src/generated/demo", |generator| generator),
             own("schema/forms.tl", "crates/mtproto-tl/tests/generated/forms", |generator| {
-                generator
+                generator.views(["forms.lists"])
             }),
         ],
     }
@@ -132,6 +136,15 @@ fn service(generator: Generator) -> Generator {
             ("session_id", "mtproto_tl::SessionId"),
             ("temp_auth_key_id", "mtproto_tl::AuthKeyId"),
             ("temp_session_id", "mtproto_tl::SessionId"),
+        ])
+        // Lists, which are looked through where they lie.
+        .views([
+            "msg_resend_ans_req",
+            "msg_resend_req",
+            "msgs_ack",
+            "msgs_all_info",
+            "msgs_state_info",
+            "msgs_state_req",
         ])
         // With `new_nonce` anyone can read the rest of a key exchange.
         .secret([

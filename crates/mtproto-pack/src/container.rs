@@ -103,19 +103,6 @@ impl From<DecodeError> for ContainerError {
     }
 }
 
-/// Splits a `msg_container` into its messages, which share its memory.
-///
-/// # Errors
-/// The first fault found; nothing of a container that has one is to be believed.
-pub fn read_container(container: &Bytes) -> Result<Vec<Message>, ContainerError> {
-    let mut inside = Inside::new(container)?;
-    let mut messages = Vec::with_capacity(inside.left());
-    while let Some(message) = inside.take()? {
-        messages.push(message.to_message());
-    }
-    Ok(messages)
-}
-
 /// A message where it lies.
 #[derive(Clone, Copy)]
 pub struct MessageView<'a> {
@@ -129,6 +116,19 @@ pub struct MessageView<'a> {
 }
 
 impl<'a> MessageView<'a> {
+    /// Takes a bare `message`; `input` reads `owner`.
+    #[inline]
+    pub(crate) fn take(owner: &'a Bytes, input: &mut Reader<'a>) -> Result<Self, ContainerError> {
+        let mut header = Reader::new(input.slice(MESSAGE_HEADER_LEN)?);
+        let (id, seqno) = (MsgId(header.u64()?), Seqno(header.u32()?));
+        let len = header.u32()?;
+        if len < 4 || !len.is_multiple_of(4) {
+            return Err(ContainerError::BadLength { bytes: len });
+        }
+        let body = input.slice(usize::try_from(len).unwrap_or(usize::MAX))?;
+        Ok(Self { id, seqno, body, owner })
+    }
+
     /// The whole of a message.
     #[must_use]
     pub fn of(Message { id, seqno, body }: &'a Message) -> Self {
@@ -154,46 +154,80 @@ impl<'a> MessageView<'a> {
     }
 }
 
-/// What is left to read of a `msg_container`.
-pub(crate) struct Inside<'a> {
+/// A `msg_container` where it lies. Before it gives out a message it was walked to its end: all of
+/// it is well, or there is none.
+#[derive(Clone, Copy)]
+pub struct Container<'a> {
     owner: &'a Bytes,
-    input: Reader<'a>,
     count: usize,
-    left: usize,
-    counted: CountedMessages,
+    messages: &'a [u8],
 }
 
-impl<'a> Inside<'a> {
-    pub(crate) fn new(owner: &'a Bytes) -> Result<Self, ContainerError> {
-        let mut input = Reader::shared(owner);
-        match input.u32()? {
-            CONTAINER_ID => (),
-            id => return Err(DecodeError::UnknownConstructor { id }.into()),
-        }
-        let count = input.count(MESSAGE_HEADER_LEN + 4)?;
-        Ok(Self { owner, input, count, left: count, counted: CountedMessages::default() })
-    }
-
-    /// How many messages have not been taken.
-    pub(crate) fn left(&self) -> usize {
-        self.left
-    }
-
-    /// Takes the next message; there is `None` once all were taken and nothing stands behind them.
+impl<'a> Container<'a> {
+    /// Looks at all of a boxed container; takes no memory.
+    ///
+    /// # Errors
+    /// The first fault found; nothing of a container that has one is to be believed.
     // req: S40, S41, S48
-    pub(crate) fn take(&mut self) -> Result<Option<MessageView<'a>>, ContainerError> {
-        let Some(left) = self.left.checked_sub(1) else {
-            self.input.clone().finish()?;
-            return Ok(None);
-        };
-        self.left = left;
-        let message = read_message(self.owner, &mut self.input)?;
-        self.counted.add(message.object_id());
-        if self.counted.count > CONTAINER_MESSAGES_MAX {
-            return Err(ContainerError::TooMany { count: self.count });
+    pub fn read(object: &'a Bytes) -> Result<Self, ContainerError> {
+        let mut input = Reader::new(object);
+        input.constructor(CONTAINER_ID)?;
+        let count = input.count(MESSAGE_HEADER_LEN + 4)?;
+        let container = Self { owner: object, count, messages: input.rest() };
+        for _ in 0..count {
+            MessageView::take(object, &mut input)?;
         }
-        Ok(Some(message))
+        input.finish()?;
+        // So few are allowed whatever they are: no body is looked into.
+        if count > CONTAINER_MESSAGES_MAX && container.counted() > CONTAINER_MESSAGES_MAX {
+            return Err(ContainerError::TooMany { count });
+        }
+        Ok(container)
     }
+
+    /// How many messages there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The messages, in order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = MessageView<'a>> + Clone + use<'a> {
+        let (owner, mut input) = (self.owner, Reader::new(self.messages));
+        std::iter::from_fn(move || MessageView::take(owner, &mut input).ok())
+    }
+
+    /// How many messages there are as the limit counts them.
+    // req: S46
+    fn counted(&self) -> usize {
+        let (mut acks, mut state_request, mut resend_request) = (false, false, false);
+        let is_counted = |message: &MessageView<'_>| match message.object_id() {
+            types::MsgsAck::ID => std::mem::replace(&mut acks, true),
+            types::MsgsStateReq::ID => std::mem::replace(&mut state_request, true),
+            types::MsgResendReq::ID => std::mem::replace(&mut resend_request, true),
+            types::HttpWait::ID => false,
+            _ => true,
+        };
+        self.iter().filter(is_counted).count()
+    }
+}
+
+/// Splits a `msg_container` into its messages, which share its memory.
+///
+/// # Errors
+/// Those of [`Container::read`].
+pub fn read_container(container: &Bytes) -> Result<Vec<Message>, ContainerError> {
+    let container = Container::read(container)?;
+    let mut messages = Vec::with_capacity(container.len());
+    messages.extend(container.iter().map(|message| message.to_message()));
+    Ok(messages)
 }
 
 /// Appends a `msg_container` of `messages`.
@@ -221,43 +255,6 @@ pub fn message_header(id: MsgId, seqno: Seqno, len: usize) -> [u8; MESSAGE_HEADE
     let id = u128::from(id.0);
     let rest = u128::from(seqno.0) | u128::from(u32::from_le_bytes(len_word(len))) << 32;
     (id | rest << 64).to_le_bytes()
-}
-
-/// Takes the bare `message` at the cursor of `input`, which reads `owner`.
-pub(crate) fn read_message<'a>(
-    owner: &'a Bytes,
-    input: &mut Reader<'a>,
-) -> Result<MessageView<'a>, ContainerError> {
-    let id = MsgId(input.u64()?);
-    let seqno = Seqno(input.u32()?);
-    let bytes = input.u32()?;
-    if bytes < 4 || !bytes.is_multiple_of(4) {
-        return Err(ContainerError::BadLength { bytes });
-    }
-    let body = input.slice(usize::try_from(bytes).unwrap_or(usize::MAX))?;
-    Ok(MessageView { id, seqno, body, owner })
-}
-
-/// Counts messages as the limit of a container does.
-#[derive(Default)]
-struct CountedMessages {
-    count: usize,
-    acks: bool,
-    state_request: bool,
-    resend_request: bool,
-}
-
-impl CountedMessages {
-    fn add(&mut self, object_id: u32) {
-        let free = match object_id {
-            types::MsgsAck::ID => !std::mem::replace(&mut self.acks, true),
-            types::MsgsStateReq::ID => !std::mem::replace(&mut self.state_request, true),
-            types::MsgResendReq::ID => !std::mem::replace(&mut self.resend_request, true),
-            types::HttpWait::ID => true,
-            _ => false,
-        };
-        self.count += usize::from(!free);
-    }
 }
 
 fn len_word(len: usize) -> [u8; 4] {

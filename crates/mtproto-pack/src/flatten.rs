@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mtproto_tl::{DecodeError, MsgId, Reader, Seqno};
 use smallvec::SmallVec;
 
-use crate::container::{self, CONTAINER_ID, ContainerError, Inside, Message, MessageView};
+use crate::container::{CONTAINER_ID, Container, ContainerError, Message, MessageView};
 use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
 
 /// `msg_copy#e06046b2`, which is read but never written.
@@ -149,10 +149,10 @@ pub fn walk(
         show(MessageView::of(outer), 0, &mut inflated_left, &mut visit)?;
         return Ok(false);
     }
-    let mut inside = Inside::new(&outer.body)?;
-    while let Some(message) = inside.take()? {
+    let container = Container::read(&outer.body)?;
+    for (message, followers) in container.iter().zip((0..container.len()).rev()) {
         check_below(message.id, outer.id)?;
-        show(message, inside.left(), &mut inflated_left, &mut visit)?;
+        show(message, followers, &mut inflated_left, &mut visit)?;
     }
     Ok(true)
 }
@@ -203,14 +203,10 @@ fn inflate(message: Message, inflated_left: &mut usize) -> Result<Message, PackE
 }
 
 fn read_copy(object: &Bytes) -> Result<Message, PackError> {
-    let mut input = Reader::shared(object);
-    for expected in [MSG_COPY_ID, MESSAGE_ID] {
-        match input.u32()? {
-            id if id == expected => (),
-            id => return Err(DecodeError::UnknownConstructor { id }.into()),
-        }
-    }
-    Ok(container::read_message(object, &mut input)?.to_message())
+    let mut input = Reader::new(object);
+    input.constructor(MSG_COPY_ID)?;
+    input.constructor(MESSAGE_ID)?;
+    Ok(MessageView::take(object, &mut input)?.to_message())
 }
 
 fn check_below(id: MsgId, around: MsgId) -> Result<(), PackError> {

@@ -19,8 +19,8 @@ pub mod wrappers;
 
 pub use container::{
     CONTAINER_HEADER_LEN, CONTAINER_ID, CONTAINER_MESSAGES_MAX, CONTAINER_SEND_BYTES_MAX,
-    CONTAINER_SEND_MESSAGES_MAX, ContainerError, MESSAGE_HEADER_LEN, Message, MessageView,
-    container_header, message_header, object_id, read_container, write_container,
+    CONTAINER_SEND_MESSAGES_MAX, Container, ContainerError, MESSAGE_HEADER_LEN, Message,
+    MessageView, container_header, message_header, object_id, read_container, write_container,
 };
 pub use flatten::{Flat, Found, INFLATED_MAX, Item, Limits, MSG_COPY_ID, PackError, flatten, walk};
 pub use gzip::{GZIP_PACKED_ID, GzipError};

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, ErrorKind, Position};
 use crate::generator::{File, Generator};
 use crate::items;
-use crate::model::{Model, Module, Path, Wire};
+use crate::model::{Model, Module, Path, Root, Wire};
+use crate::views;
 
 /// A file for each module, and `mod.rs` above them.
 pub(crate) fn emit_files(model: &Model, options: &Generator) -> Result<Vec<File>, Error> {
@@ -72,6 +73,12 @@ fn modules(model: &Model) -> Result<BTreeMap<Module, Source>, Error> {
         let source = source_of(&mut modules, &it.path.module);
         let text = items::struct_items(it, &mut Scope { model, source });
         source.push(it.at, &it.path.ident, &text)?;
+        if it.has_view {
+            let module = Module { root: Root::Views, ..it.path.module.clone() };
+            let source = source_of(&mut modules, &module);
+            let text = views::view_items(it, &mut Scope { model, source })?;
+            source.push(it.at, &it.path.ident, &text)?;
+        }
     }
     for it in &model.enums {
         let source = source_of(&mut modules, &it.path.module);

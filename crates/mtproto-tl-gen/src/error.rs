@@ -89,6 +89,12 @@ pub enum ErrorKind {
         /// The CRC-32 of its text.
         computed: u32,
     },
+    /// A view was asked for that has nothing to borrow, or fields that it cannot hold.
+    #[error(
+        "`{0}` can have no view: its fields must always be there, be numbers, texts, byte strings or vectors of numbers, \
+         and not all be numbers"
+    )]
+    NoView(String),
     /// `%T` of a type that has not exactly one constructor.
     #[error("`%{name}` needs a type with one constructor, this one has {count}")]
     NotBare {

@@ -28,6 +28,7 @@ pub struct Generator {
     newtypes: HashMap<String, String>,
     raw: HashSet<String>,
     secret: HashSet<String>,
+    views: HashSet<String>,
 }
 
 /// A generated file.
@@ -51,6 +52,7 @@ impl Generator {
             newtypes: HashMap::new(),
             raw: HashSet::from(["Object".to_owned()]),
             secret: HashSet::new(),
+            views: HashSet::new(),
         }
     }
 
@@ -92,6 +94,15 @@ impl Generator {
         self
     }
 
+    /// Constructors to write a view for as well, `mtproto_tl::View`, which reads them where they
+    /// lie. Their fields are always there, and are numbers, texts, byte strings and vectors of
+    /// numbers.
+    #[must_use]
+    pub fn views<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.views.extend(names.into_iter().map(str::to_owned));
+        self
+    }
+
     /// Makes the files of a module from `schema`; the module's own file is `mod.rs`.
     ///
     /// # Errors
@@ -127,6 +138,10 @@ impl Generator {
 
     pub(crate) fn is_secret(&self, name: &str) -> bool {
         self.secret.contains(name)
+    }
+
+    pub(crate) fn has_view(&self, declaration: &Declaration) -> bool {
+        declaration.section == Section::Types && self.views.contains(&declaration.name)
     }
 
     pub(crate) fn newtype_of(&self, declaration: &str, field: &str) -> Option<&str> {

@@ -18,7 +18,7 @@ pub(crate) fn struct_items(it: &Struct, scope: &mut Scope<'_>) -> Vec<String> {
 }
 
 fn definition(it: &Struct, scope: &mut Scope<'_>) -> String {
-    let derives = derives(it.has_eq, !it.is_secret);
+    let derives = derives(&[("Clone", true), ("Debug", !it.is_secret), ("Eq", it.has_eq)]);
     let name = format!("{}{}", it.path.ident, generics(it, ""));
     let docs = format!("/// `{}`\n{}", it.text, shared_bits_doc(it));
     let fields: String = it
@@ -31,11 +31,10 @@ fn definition(it: &Struct, scope: &mut Scope<'_>) -> String {
     }
 }
 
-fn derives(has_eq: bool, has_debug: bool) -> String {
-    let derived = [("Clone", true), ("Debug", has_debug), ("Eq", has_eq), ("PartialEq", true)];
-    let names: Vec<&str> =
-        derived.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name).collect();
-    names.join(", ")
+/// Those that are wanted of `traits`, and `PartialEq`.
+pub(crate) fn derives(traits: &[(&'static str, bool)]) -> String {
+    let wanted = traits.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| *name);
+    wanted.chain(["PartialEq"]).collect::<Vec<_>>().join(", ")
 }
 
 /// Says which fields come and go together.
@@ -371,7 +370,7 @@ pub(crate) fn enum_items(it: &Enum, scope: &mut Scope<'_>) -> Vec<String> {
         format!(
             "/// `{}`\n#[derive({})]\npub enum {name} {{ {variants} }}",
             it.name,
-            derives(it.has_eq, true)
+            derives(&[("Clone", true), ("Debug", true), ("Eq", it.has_eq)])
         ),
         format!(
             "impl Encode for {name} {{

@@ -3,7 +3,8 @@
 //!
 //! What is generated depends on the crate `mtproto-tl` and nothing else. A constructor becomes a
 //! struct in `types`, a type with several constructors an enum in `enums`, a function a struct in
-//! `functions`; a namespace becomes a module in each. The workspace's own schemas go through
+//! `functions`; a namespace becomes a module in each. Constructors that [`Generator::views`] names
+//! get a struct in `views` too, which borrows. The workspace's own schemas go through
 //! `cargo xtask codegen`; so can yours (`--schema FILE --out DIR`), or a `build.rs` calls
 //! [`Generator`].
 
@@ -22,6 +23,7 @@ mod names;
 mod parser;
 mod resolve;
 mod schema;
+mod views;
 
 pub use crc::constructor_id;
 pub use error::{Error, ErrorKind, Position};

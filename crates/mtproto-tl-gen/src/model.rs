@@ -27,6 +27,7 @@ pub(crate) enum Root {
     Enums,
     Functions,
     Types,
+    Views,
 }
 
 impl Root {
@@ -35,6 +36,7 @@ impl Root {
             Self::Enums => "enums",
             Self::Functions => "functions",
             Self::Types => "types",
+            Self::Views => "views",
         }
     }
 }
@@ -71,6 +73,8 @@ pub(crate) struct Struct {
     pub(crate) has_eq: bool,
     /// Whether its fields are kept out of `Debug`.
     pub(crate) is_secret: bool,
+    /// Whether it can also be read where it lies.
+    pub(crate) has_view: bool,
     /// The least number of bytes its fields take.
     pub(crate) len_min: usize,
 }

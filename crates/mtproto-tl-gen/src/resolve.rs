@@ -30,6 +30,7 @@ pub(crate) fn resolve(schema: &Schema, options: &Generator) -> Result<Model, Err
         target.slots = resolved;
         target.response = response;
         target.is_secret = options.is_secret(&declaration.name);
+        target.has_view = options.has_view(declaration);
     }
     decide_layout(&mut model, &declarations)?;
     Ok(model)
@@ -111,6 +112,7 @@ fn unresolved(path: Path, declaration: &Declaration) -> Struct {
         response: None,
         has_eq: true,
         is_secret: false,
+        has_view: false,
         len_min: 0,
     }
 }

@@ -146,6 +146,44 @@ fn newtypes_apply_to_numbers() {
 }
 
 #[test]
+fn a_view_borrows_what_a_struct_owns() {
+    let schema = Schema::parse(
+        "pong id:long = Pong; info id:long names:vector<int> text:string data:bytes = Info;",
+    );
+    let generator = Generator::new("", "").newtypes([("id", "mtproto_tl::MsgId")]);
+    let text = generator.views(["info", "nobody"]).generate_text(&schema.unwrap()).unwrap();
+    let (_, views) = text.split_once("pub mod views {\n").unwrap();
+    expect![[r#"
+            use mtproto_tl::{Constructor, DecodeError, Items, MsgId, Reader, View};
+
+            use super::types;
+
+            /// `info id:long names:vector<int> text:string data:bytes = Info;`
+            #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+            pub struct Info<'a> {
+                pub id: MsgId,
+                pub names: Items<'a, i32>,
+                pub text: &'a str,
+                pub data: &'a [u8],
+            }
+
+            impl<'a> View<'a> for Info<'a> {
+                fn view(input: &mut Reader<'a>) -> Result<Self, DecodeError> {
+                    input.constructor(types::Info::ID)?;
+                    Ok(Self {
+                        id: View::view(input)?,
+                        names: Items::bare(input)?,
+                        text: View::view(input)?,
+                        data: View::view(input)?,
+                    })
+                }
+            }
+        }
+    "#]]
+    .assert_eq(views);
+}
+
+#[test]
 fn a_file_of_a_namespace() {
     let schema = Schema::parse("a.point x:int flags:# y:flags.3?a.Point = a.Point;").unwrap();
     let files = Generator::new("a test", "a.tl").generate(&schema).unwrap();

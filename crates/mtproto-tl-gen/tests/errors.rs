@@ -103,6 +103,28 @@ fn two_names_with_one_number() {
 }
 
 #[test]
+fn what_can_have_no_view() {
+    let error = |schema: &str| {
+        let generator = Generator::new("", "").views(["foo"]);
+        let generator =
+            if schema.contains("secret") { generator.secret(["foo"]) } else { generator };
+        generator.generate(&Schema::parse(schema).unwrap()).unwrap_err().to_string()
+    };
+    for schema in [
+        "foo = Foo;",
+        "foo a:long = Foo;",
+        "foo a:Vector<Bool> = Foo;",
+        "foo a:Vector<string> = Foo;",
+        "foo a:bytes b:foo2 = Foo; foo2 = Foo2;",
+        "foo flags:# a:bytes b:flags.0?int = Foo;",
+        "foo secret:bytes = Foo;",
+    ] {
+        expect![[r#"line 1, column 1: `Foo` can have no view: its fields must always be there, be numbers, texts, byte strings or vectors of numbers, and not all be numbers"#]]
+            .assert_eq(&error(schema));
+    }
+}
+
+#[test]
 fn names_that_mean_nothing() {
     check(
         &[

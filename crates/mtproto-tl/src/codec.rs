@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::{AuthKeyId, DecodeError, MsgId, Reader, Salt, Seqno, SessionId};
+use crate::{DecodeError, Reader};
 
 /// The constructor number of a boxed `Vector`.
 pub const VECTOR_ID: u32 = 0x1cb5_c415;
@@ -16,6 +16,16 @@ const BOOL_FALSE_ID: u32 = 0xbc79_9737;
 pub trait Encode {
     /// Appends the value.
     fn encode(&self, out: &mut Vec<u8>);
+
+    /// Appends several values, one behind the other.
+    fn encode_each(items: &[Self], out: &mut Vec<u8>)
+    where
+        Self: Sized,
+    {
+        for item in items {
+            item.encode(out);
+        }
+    }
 
     /// The value as bytes of its own.
     fn to_bytes(&self) -> Bytes {
@@ -36,6 +46,14 @@ pub trait Decode: Sized {
     /// # Errors
     /// Whatever is wrong with the bytes; the reader's position is then of no use.
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// Takes `count` values, one behind the other.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the bytes.
+    fn decode_each(input: &mut Reader<'_>, count: usize) -> Result<Vec<Self>, DecodeError> {
+        input.each(count, Self::decode)
+    }
 
     /// Reads a value that fills `bytes`; byte strings in it share their memory.
     ///
@@ -96,10 +114,8 @@ impl<T: Constructor> Decode for T {
     const LEN_MIN: usize = 4 + T::BARE_LEN_MIN;
 
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match input.u32()? {
-            id if id == T::ID => input.bare(),
-            id => Err(DecodeError::UnknownConstructor { id }),
-        }
+        input.constructor(T::ID)?;
+        input.bare()
     }
 }
 
@@ -137,79 +153,6 @@ impl fmt::Debug for Raw {
         write!(f, "Raw({id:#010x}, {} bytes)", self.0.len())
     }
 }
-
-macro_rules! numbers {
-    ($($name:ty, $len:literal;)*) => {$(
-        impl Encode for $name {
-            fn encode(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(&self.to_le_bytes());
-            }
-        }
-
-        impl Decode for $name {
-            const LEN_MIN: usize = $len;
-
-            fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                input.array().map(Self::from_le_bytes)
-            }
-        }
-    )*};
-}
-
-numbers! {
-    i32, 4;
-    i64, 8;
-    u32, 4;
-    u64, 8;
-    f64, 8;
-}
-
-macro_rules! ids {
-    ($($name:ident of $number:ty;)*) => {$(
-        impl Encode for $name {
-            fn encode(&self, out: &mut Vec<u8>) {
-                self.0.encode(out);
-            }
-        }
-
-        impl Decode for $name {
-            const LEN_MIN: usize = <$number>::LEN_MIN;
-
-            fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                Decode::decode(input).map(Self)
-            }
-        }
-    )*};
-}
-
-ids! {
-    AuthKeyId of u64;
-    MsgId of u64;
-    Salt of u64;
-    Seqno of u32;
-    SessionId of u64;
-}
-
-macro_rules! raw_words {
-    ($($len:literal)*) => {$(
-        impl Encode for [u8; $len] {
-            fn encode(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(self);
-            }
-        }
-
-        impl Decode for [u8; $len] {
-            const LEN_MIN: usize = $len;
-
-            fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                input.array()
-            }
-        }
-    )*};
-}
-
-// `int128` and `int256`.
-raw_words! { 16 32 }
 
 impl Encode for bool {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -254,7 +197,9 @@ impl Decode for String {
 /// The boxed `Vector` of items in their own boxed form, where they have one.
 impl<T: Encode> Encode for Vec<T> {
     fn encode(&self, out: &mut Vec<u8>) {
-        encode_vector(self, out, T::encode);
+        let header = [VECTOR_ID.to_le_bytes(), count_word(self.len())];
+        out.extend_from_slice(header.as_flattened());
+        T::encode_each(self, out);
     }
 }
 
@@ -262,7 +207,9 @@ impl<T: Decode> Decode for Vec<T> {
     const LEN_MIN: usize = 8;
 
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        input.vector(T::LEN_MIN, T::decode)
+        input.constructor(VECTOR_ID)?;
+        let count = input.count(T::LEN_MIN)?;
+        T::decode_each(input, count)
     }
 }
 
@@ -289,11 +236,15 @@ pub fn encode_vector<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut 
 
 /// Appends a bare vector, its count and its items, whose items are written by `write`.
 pub fn encode_items<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
-    // Nobody holds 2^32 items: the least one takes four bytes on the wire, and frames end far
-    // below.
-    debug_assert!(u32::try_from(items.len()).is_ok(), "a vector's count is an `int`");
-    (items.len() as u32).encode(out);
+    out.extend_from_slice(&count_word(items.len()));
     for item in items {
         write(item, out);
     }
+}
+
+fn count_word(count: usize) -> [u8; 4] {
+    // Nobody holds 2^32 items: the least one takes four bytes on the wire, and frames end far
+    // below.
+    debug_assert!(u32::try_from(count).is_ok(), "a vector's count is an `int`");
+    (count as u32).to_le_bytes()
 }

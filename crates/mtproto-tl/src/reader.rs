@@ -66,6 +66,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads `bytes`; byte strings are copied out.
+    #[inline]
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, owner: None, depth: 0 }
@@ -93,6 +94,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// `Truncated` when fewer are left.
+    #[inline]
     pub fn slice(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
         let Some((head, tail)) = self.rest.split_at_checked(len) else {
             return Err(DecodeError::Truncated { missing: len - self.rest.len() });
@@ -105,6 +107,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// `Truncated`.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
         self.array().map(u32::from_le_bytes)
     }
@@ -113,6 +116,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// `Truncated`.
+    #[inline]
     pub fn u64(&mut self) -> Result<u64, DecodeError> {
         self.array().map(u64::from_le_bytes)
     }
@@ -123,6 +127,18 @@ impl<'a> Reader<'a> {
     /// `Truncated`.
     pub fn peek_u32(&self) -> Result<u32, DecodeError> {
         self.clone().u32()
+    }
+
+    /// Takes the constructor number `expected`.
+    ///
+    /// # Errors
+    /// `Truncated`, `UnknownConstructor`.
+    #[inline]
+    pub fn constructor(&mut self, expected: u32) -> Result<(), DecodeError> {
+        match self.u32()? {
+            id if id == expected => Ok(()),
+            id => Err(DecodeError::UnknownConstructor { id }),
+        }
     }
 
     /// Takes a `bytes` or `string` value as a borrowed slice, its filler included in what is
@@ -164,8 +180,15 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// `Truncated`, `BadUtf8`.
     pub fn string(&mut self) -> Result<String, DecodeError> {
-        let value = self.byte_slice()?;
-        std::str::from_utf8(value).map(str::to_owned).map_err(|_| DecodeError::BadUtf8)
+        self.text().map(str::to_owned)
+    }
+
+    /// Takes a `string` value as a borrowed text.
+    ///
+    /// # Errors
+    /// `Truncated`, `BadUtf8`.
+    pub fn text(&mut self) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.byte_slice()?).map_err(|_| DecodeError::BadUtf8)
     }
 
     /// Takes everything that is left.
@@ -198,10 +221,28 @@ impl<'a> Reader<'a> {
     pub fn items<T>(
         &mut self,
         item_len_min: usize,
-        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+        read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
         let count = self.count(item_len_min)?;
-        (0..count).map(|_| read(self)).collect()
+        self.each(count, read)
+    }
+
+    /// Takes `count` values, each by `read`.
+    ///
+    /// # Errors
+    /// Whatever `read` returns.
+    pub fn each<T>(
+        &mut self,
+        count: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        // A value may be larger here than on the wire: room for more of them than the bytes that
+        // are left would fill is made as they come.
+        let mut values = Vec::with_capacity(count.min(self.rest.len() / size_of::<T>().max(1)));
+        for _ in 0..count {
+            values.push(read(self)?);
+        }
+        Ok(values)
     }
 
     /// Takes a boxed vector: its constructor number, then as [`Reader::items`].
@@ -213,10 +254,8 @@ impl<'a> Reader<'a> {
         item_len_min: usize,
         read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        match self.u32()? {
-            VECTOR_ID => self.items(item_len_min, read),
-            id => Err(DecodeError::UnknownConstructor { id }),
-        }
+        self.constructor(VECTOR_ID)?;
+        self.items(item_len_min, read)
     }
 
     /// Takes a field that is there only when bit `bit` of `flags` is set.

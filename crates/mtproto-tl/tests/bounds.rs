@@ -4,7 +4,8 @@ use mtproto_tl::bytes::Bytes;
 use mtproto_tl::wrappers::enums::JsonValue;
 use mtproto_tl::wrappers::types::{JsonArray, JsonNull};
 use mtproto_tl::{
-    Constructor, DEPTH_MAX, Decode, DecodeError, Encode, MsgId, Raw, Reader, VECTOR_ID, types,
+    Constructor, DEPTH_MAX, Decode, DecodeError, Encode, Items, MsgId, Raw, Reader, VECTOR_ID,
+    View, types,
 };
 
 #[test]
@@ -70,6 +71,33 @@ fn a_count_is_held_against_the_bytes_that_are_there() {
     let id = 0x1234_5678_u32;
     let strange = [id.to_bytes(), 0_u32.to_bytes()].concat();
     assert_eq!(Vec::<i32>::from_slice(&strange), Err(DecodeError::UnknownConstructor { id }));
+}
+
+#[test]
+fn items_are_looked_at_where_they_lie() {
+    let ids = [MsgId(4), MsgId(8), MsgId(1 << 40)];
+    let wire = ids.to_vec().to_bytes();
+    let items = Items::<MsgId>::of(&wire).unwrap();
+    assert_eq!((items.len(), items.is_empty()), (3, false));
+    assert!(items.iter().eq(ids) && items.iter().rev().eq(ids.into_iter().rev()));
+    assert_eq!((items.get(2), items.get(3)), (Some(MsgId(1 << 40)), None));
+    assert_eq!(format!("{items:?}"), format!("{ids:?}"));
+    let mut input = Reader::new(&wire[12..]);
+    let missing = usize::MAX - input.remaining();
+    assert_eq!(
+        Items::<MsgId>::take(&mut input, usize::MAX),
+        Err(DecodeError::Truncated { missing })
+    );
+}
+
+#[test]
+fn items_may_be_larger_than_on_the_wire() {
+    let mut wire = VECTOR_ID.to_bytes().to_vec();
+    1000_u32.encode(&mut wire);
+    wire.resize(wire.len() + 4000, 0);
+    let mut input = Reader::new(&wire);
+    let large = input.vector(4, |input| Ok([input.u32()?; 250])).unwrap();
+    assert_eq!((large.len(), input.finish()), (1000, Ok(())));
 }
 
 #[test]

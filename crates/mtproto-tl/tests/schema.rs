@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 
 use interpreter::Interpreter;
 use mtproto_tl::bytes::Bytes;
-use mtproto_tl::{Decode, DecodeError, Encode, Raw, enums, functions, types, wrappers};
+use mtproto_tl::{
+    Decode, DecodeError, Encode, Raw, View, enums, functions, types, views, wrappers,
+};
 use mtproto_tl_gen::{Body, Schema, Section};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -74,6 +76,28 @@ fn check_schema(text: &str, seed: u64, cases: &[Case]) -> Result<(), TestCaseErr
     Ok(())
 }
 
+/// Of `bytes`, of every part of them, and of more, a view says what the struct says.
+fn check_view<'a, V: View<'a>, T: Decode + Encode>(
+    bytes: &'a [u8],
+    own: fn(V) -> T,
+) -> Result<(), TestCaseError> {
+    for len in 0..=bytes.len() {
+        let (view, owned) = (V::of(&bytes[..len]).map(own), T::from_slice(&bytes[..len]));
+        // As bytes: a number that is none does not equal itself.
+        prop_assert_eq!(view.map(|it| it.to_bytes()), owned.map(|it| it.to_bytes()));
+    }
+    Ok(())
+}
+
+/// The boxed `name` of the schema `text`, with values that `seed` makes, and something behind it.
+fn boxed(text: &str, name: &str, seed: u64) -> Vec<u8> {
+    let schema = Schema::parse(text).unwrap();
+    let declaration = schema.declarations.iter().find(|it| it.name == name).unwrap();
+    let mut bytes = Interpreter::new(&schema, seed).boxed(declaration);
+    bytes.extend([0; 4]);
+    bytes
+}
+
 /// Not generated: the built-in ones, and what `mtproto-pack` reads.
 const BY_HAND: &[&str] =
     &["boolFalse", "boolTrue", "gzip_packed", "message", "msg_container", "msg_copy", "rpc_result"];
@@ -95,6 +119,21 @@ proptest! {
     fn every_form(seed: u64) {
         let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/forms.tl"));
         check_schema(text, seed, FORMS)?;
+    }
+
+    #[test]
+    fn views_say_what_structs_say(seed: u64, noise: u8, at: proptest::sample::Index) {
+        let service = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/mtproto.tl"));
+        let forms = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/forms.tl"));
+        for (text, cases) in [(service, SERVICE_VIEWS), (forms, FORMS_VIEWS)] {
+            for (name, check) in cases {
+                let mut bytes = boxed(text, name, seed);
+                check(&bytes)?;
+                // Damaged, too: an id, a count, a length, or only a value.
+                *at.get_mut(&mut bytes) = noise;
+                check(&bytes)?;
+            }
+        }
     }
 
     #[test]
@@ -193,6 +232,54 @@ const SERVICE: &[Case] = cases! {
     "invokeAfterMsgs()" functions::InvokeAfterMsgs<Raw>;
 };
 
+const SERVICE_VIEWS: &[Case] = &[
+    ("msgs_ack", |bytes| {
+        check_view(bytes, |it: views::MsgsAck<'_>| types::MsgsAck { msg_ids: it.msg_ids.to_vec() })
+    }),
+    ("msg_resend_req", |bytes| {
+        check_view(bytes, |it: views::MsgResendReq<'_>| types::MsgResendReq {
+            msg_ids: it.msg_ids.to_vec(),
+        })
+    }),
+    ("msg_resend_ans_req", |bytes| {
+        check_view(bytes, |it: views::MsgResendAnsReq<'_>| types::MsgResendAnsReq {
+            msg_ids: it.msg_ids.to_vec(),
+        })
+    }),
+    ("msgs_state_req", |bytes| {
+        check_view(bytes, |it: views::MsgsStateReq<'_>| types::MsgsStateReq {
+            msg_ids: it.msg_ids.to_vec(),
+        })
+    }),
+    ("msgs_state_info", |bytes| {
+        check_view(bytes, |it: views::MsgsStateInfo<'_>| types::MsgsStateInfo {
+            req_msg_id: it.req_msg_id,
+            info: Bytes::copy_from_slice(it.info),
+        })
+    }),
+    ("msgs_all_info", |bytes| {
+        check_view(bytes, |it: views::MsgsAllInfo<'_>| types::MsgsAllInfo {
+            msg_ids: it.msg_ids.to_vec(),
+            info: Bytes::copy_from_slice(it.info),
+        })
+    }),
+];
+
+const FORMS_VIEWS: &[Case] = &[("forms.lists", |bytes| {
+    check_view(bytes, |it: generated::forms::views::forms::Lists<'_>| {
+        generated::forms::types::forms::Lists {
+            a: it.a,
+            b: it.b.to_owned(),
+            c: Bytes::copy_from_slice(it.c),
+            d: it.d,
+            e: it.e,
+            f: it.f.to_vec(),
+            g: it.g.to_vec(),
+            h: it.h.to_vec(),
+        }
+    })
+})];
+
 const WRAPPERS: &[Case] = cases! {
     "inputClientProxy" wrappers::types::InputClientProxy;
     "jsonNull" wrappers::enums::JsonValue;
@@ -216,6 +303,7 @@ const FORMS: &[Case] = cases! {
     "forms.point" generated::forms::types::forms::Point;
     "forms.boxed" generated::forms::types::forms::Boxed;
     "forms.vectors" generated::forms::types::forms::Vectors;
+    "forms.lists" generated::forms::types::forms::Lists;
     "forms.nested" generated::forms::types::forms::Nested;
     "forms.words" generated::forms::types::forms::Words;
     "forms.shared" generated::forms::types::forms::Shared;

@@ -20,3 +20,4 @@
 pub mod enums;
 pub mod functions;
 pub mod types;
+pub mod views;

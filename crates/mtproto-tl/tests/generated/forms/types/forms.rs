@@ -157,6 +157,48 @@ impl Constructor for Vectors {
     }
 }
 
+/// `forms.lists a:int b:string c:bytes d:Bool e:int256 f:Vector<long> g:vector<double> h:Vector<int128> = forms.Lists;`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lists {
+    pub a: i32,
+    pub b: String,
+    pub c: Bytes,
+    pub d: bool,
+    pub e: [u8; 32],
+    pub f: Vec<i64>,
+    pub g: Vec<f64>,
+    pub h: Vec<[u8; 16]>,
+}
+
+impl Constructor for Lists {
+    const ID: u32 = 0xfce0_5d59;
+    const BARE_LEN_MIN: usize = 68;
+
+    fn encode_bare(&self, out: &mut Vec<u8>) {
+        self.a.encode(out);
+        self.b.encode(out);
+        self.c.encode(out);
+        self.d.encode(out);
+        self.e.encode(out);
+        self.f.encode(out);
+        encode_items(&self.g, out, Encode::encode);
+        self.h.encode(out);
+    }
+
+    fn decode_bare(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            a: Decode::decode(input)?,
+            b: Decode::decode(input)?,
+            c: Decode::decode(input)?,
+            d: Decode::decode(input)?,
+            e: Decode::decode(input)?,
+            f: Decode::decode(input)?,
+            g: input.items(8, Decode::decode)?,
+            h: Decode::decode(input)?,
+        })
+    }
+}
+
 /// `forms.nested a:Vector<Vector<bytes>> b:vector<Vector<forms.point>> c:(vector forms.Tree) d:%Vector<int> = forms.Nested;`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nested {
