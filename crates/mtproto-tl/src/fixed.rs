@@ -22,15 +22,28 @@ pub trait Wire: Copy + sealed::Sealed {
     /// How many there are.
     const LEN: usize;
 
+    /// Zeros.
+    const ZERO: Self;
+
     /// As many arrays as `bytes` has room for.
     fn cut(bytes: &[u8]) -> &[Self];
+
+    /// The bytes of all these.
+    fn join(wires: &[Self]) -> &[u8];
 }
 
 impl<const N: usize> Wire for [u8; N] {
     const LEN: usize = N;
+    const ZERO: Self = [0; N];
 
+    #[inline]
     fn cut(bytes: &[u8]) -> &[Self] {
         bytes.as_chunks().0
+    }
+
+    #[inline]
+    fn join(wires: &[Self]) -> &[u8] {
+        wires.as_flattened()
     }
 }
 
@@ -39,6 +52,21 @@ mod sealed {
 
     impl<const N: usize> Sealed for [u8; N] {}
 }
+
+/// Appends values by the piece. Where the processor's order is that of the wire, the compiler sees
+/// that a piece is a copy of the values, and copies them to where they belong at once.
+fn encode_fixed<T: Fixed>(values: &[T], out: &mut Vec<u8>) {
+    out.reserve(values.len() * T::Wire::LEN);
+    let mut piece = [T::Wire::ZERO; PIECE_VALUES];
+    for values in values.chunks(PIECE_VALUES) {
+        for (place, value) in piece.iter_mut().zip(values) {
+            *place = value.to_wire();
+        }
+        out.extend_from_slice(Wire::join(piece.get(..values.len()).unwrap_or_default()));
+    }
+}
+
+const PIECE_VALUES: usize = 128;
 
 macro_rules! fixed {
     ($($name:ty, $len:literal, $to_wire:expr, $from_wire:expr;)*) => {$(
@@ -62,9 +90,8 @@ macro_rules! fixed {
                 out.extend_from_slice(&self.to_wire());
             }
 
-            // Where the processor's order is that of the wire, this is one copy.
             fn encode_each(items: &[Self], out: &mut Vec<u8>) {
-                out.extend(items.iter().flat_map(|item| item.to_wire()));
+                encode_fixed(items, out);
             }
         }
 
