@@ -90,10 +90,7 @@ pub enum ErrorKind {
         computed: u32,
     },
     /// A view was asked for that has nothing to borrow, or fields that it cannot hold.
-    #[error(
-        "`{0}` can have no view: its fields must always be there, be numbers, texts, byte strings or vectors of numbers, \
-         and not all be numbers"
-    )]
+    #[error("`{0}` can have no view: {NO_VIEW}")]
     NoView(String),
     /// `%T` of a type that has not exactly one constructor.
     #[error("`%{name}` needs a type with one constructor, this one has {count}")]
@@ -125,3 +122,6 @@ pub enum ErrorKind {
     #[error("{0} is not supported")]
     Unsupported(&'static str),
 }
+
+const NO_VIEW: &str = "its fields must always be there, be numbers, texts, byte strings or vectors \
+                       of numbers, and not all be numbers";

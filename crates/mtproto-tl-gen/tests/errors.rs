@@ -119,8 +119,11 @@ fn what_can_have_no_view() {
         "foo flags:# a:bytes b:flags.0?int = Foo;",
         "foo secret:bytes = Foo;",
     ] {
-        expect![[r#"line 1, column 1: `Foo` can have no view: its fields must always be there, be numbers, texts, byte strings or vectors of numbers, and not all be numbers"#]]
-            .assert_eq(&error(schema));
+        let error = error(schema);
+        assert!(
+            error.starts_with("line 1, column 1: `Foo` can have no view: "),
+            "{schema} {error}"
+        );
     }
 }
 

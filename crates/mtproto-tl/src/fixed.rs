@@ -127,7 +127,11 @@ numbers! {
 macro_rules! ids {
     ($($name:ident, $len:literal, $number:ident;)*) => {
         fixed! {
-            $($name, $len, |id: Self| id.0.to_le_bytes(), |wire| $name($number::from_le_bytes(wire));)*
+            $(
+                $name, $len,
+                |id: Self| id.0.to_le_bytes(),
+                |wire| Self($number::from_le_bytes(wire));
+            )*
         }
     };
 }
