@@ -20,11 +20,11 @@ struct Work {
 /// The bounds are a tenth above what was counted when they were set; who makes a work cheaper
 /// lowers its bound.
 const WORKS: [Work; 6] = [
-    Work { name: "ack-out", ratio_max: 4.7 },
-    Work { name: "ack-in", ratio_max: 18.2 },
-    Work { name: "ack-in-owned", ratio_max: 18.2 },
-    Work { name: "container-in", ratio_max: 15.3 },
-    Work { name: "container-in-owned", ratio_max: 15.3 },
+    Work { name: "ack-out", ratio_max: 1.2 },
+    Work { name: "ack-in", ratio_max: 1.4 },
+    Work { name: "ack-in-owned", ratio_max: 2.3 },
+    Work { name: "container-in", ratio_max: 3.2 },
+    Work { name: "container-in-owned", ratio_max: 14.3 },
     Work { name: "session", ratio_max: 13.8 },
 ];
 
