@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +17,8 @@ use tracing::{debug, error, warn};
 
 use crate::connection::{Connection, House, Life, Parting, Running};
 use crate::quota::{Place, Quota};
-use crate::shard::{Packet, Stopped, ToShard};
+use crate::shard::{Packet, Start, Stopped, ToShard};
+use crate::watch::Watch;
 
 /// A connection between two runtimes: its socket belongs to neither.
 type Detached = Connection<StreamLink<std::net::TcpStream>>;
@@ -79,19 +81,21 @@ async fn send_to(
     let life = &mut connection.life;
     life.settle(shard);
     let (id, outbox, house) = (life.id, Arc::clone(&life.outbox), Arc::clone(&life.house));
-    let start = Box::new(move || {
+    let start: Start = Box::new(move |watch| {
         if let Some(connection) = change_over(connection, mtproto_tcp::attach) {
-            spawn_local(Running::new(connection, received, part_with_stream));
+            spawn_local(Running::new(connection, received, watch, part_with_stream));
         }
     });
     house.shards.send(shard, ToShard::Accept(id, outbox, start)).await
 }
 
 /// Lets a connection go on elsewhere, or as something else, when it turned out to be that.
-fn part_with_stream(connection: Connection<TcpLink>, parting: Parting) {
+fn part_with_stream(connection: Connection<TcpLink>, parting: Parting, watch: &Rc<Watch>) {
     match parting {
         Parting::Ended => drop(spawn_local(connection.life.end())),
-        Parting::Foreign(protocol) => drop(spawn_local(go_on_as(protocol, connection))),
+        Parting::Foreign(protocol) => {
+            spawn_local(go_on_as(protocol, connection, Rc::clone(watch)));
+        }
         Parting::Home(owner, received) => {
             debug!(id = connection.life.id.0, to = owner, "moving");
             if let Some(connection) = change_over(connection, mtproto_tcp::detach) {
@@ -103,7 +107,7 @@ fn part_with_stream(connection: Connection<TcpLink>, parting: Parting) {
 }
 
 /// Finds out what the connection is, and runs it to its end on the shard where it is.
-async fn go_on_as(protocol: Foreign, connection: Connection<TcpLink>) {
+async fn go_on_as(protocol: Foreign, connection: Connection<TcpLink>, watch: Rc<Watch>) {
     let Connection { link, mut life } = connection;
     life.stay();
     let house = Arc::clone(&life.house);
@@ -111,14 +115,14 @@ async fn go_on_as(protocol: Foreign, connection: Connection<TcpLink>) {
     match opened.await {
         Some(link) => {
             let connection = Connection { link, life };
-            spawn_local(Running::new(connection, Vec::new(), part_for_good));
+            spawn_local(Running::new(connection, Vec::new(), &watch, part_for_good));
         }
         None => life.end().await,
     }
 }
 
 /// What a connection has become does not go anywhere else.
-fn part_for_good(connection: Connection<Box<dyn Link>>, _: Parting) {
+fn part_for_good(connection: Connection<Box<dyn Link>>, _: Parting, _: &Rc<Watch>) {
     spawn_local(connection.life.end());
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,9 +15,10 @@ use tracing::{Span, debug, info_span, trace};
 
 use crate::clock::now;
 use crate::door::Door;
-use crate::outbox::{Outbox, Phase};
+use crate::outbox::{Outbox, Phase, Taken};
 use crate::quota::Place;
 use crate::shard::{Met, Packet, Shards, Waiting};
+use crate::watch::{Deadline, Watch};
 
 /// Packets handed to the shards in one go. The socket keeps the rest.
 const BATCH_MAX: usize = 64;
@@ -144,11 +146,10 @@ impl Life {
     fn allowance(&self) -> Duration {
         let patience = &self.house.patience;
         match self.stage {
-            Stage::TurnedAway => GOODBYE_MAX,
             _ if self.takes_turns => patience.idle,
             Stage::New => patience.first_packet,
             Stage::Handshake => patience.handshake,
-            Stage::Keyed => patience.idle,
+            Stage::Keyed | Stage::TurnedAway => patience.idle,
         }
     }
 }
@@ -160,7 +161,8 @@ impl Life {
 pub(crate) struct Running<L, P> {
     /// There until the two part.
     connection: Option<Connection<L>>,
-    timer: Timer,
+    deadline: Deadline,
+    /// Bytes that wait for the socket.
     stall: Option<Box<Stall>>,
     /// Packets that wait for room at their shard. Nothing else is done meanwhile.
     delivery: Option<Box<Waiting>>,
@@ -172,27 +174,33 @@ pub(crate) struct Running<L, P> {
 impl<L, P> Running<L, P>
 where
     L: Link,
-    P: FnOnce(Connection<L>, Parting) + Copy + Unpin,
+    P: FnOnce(Connection<L>, Parting, &Rc<Watch>) + Copy + Unpin,
 {
     /// Runs `connection` on this shard, where it has settled, and hands it to `part` in the end. The
     /// packets in `received` came already.
-    pub(crate) fn new(mut connection: Connection<L>, received: Vec<Packet>, part: P) -> Self {
+    pub(crate) fn new(
+        mut connection: Connection<L>,
+        received: Vec<Packet>,
+        watch: &Rc<Watch>,
+        part: P,
+    ) -> Self {
         let peer = connection.link.peer();
         let span = info_span!("connection", id = connection.life.id.0, peer = %peer);
         span.in_scope(|| debug!(home = connection.life.home, "opened"));
-        let timer = Timer::new(connection.life.allowance());
+        let at = now() + connection.life.allowance();
+        let deadline = Deadline::new(Rc::clone(watch), at, &connection.life.outbox);
         // A server that has stopped says so again at the next packet.
         let delivery = connection.life.deliver(received).unwrap_or_default();
         let span = Some(Box::new(span)).filter(|span| !span.is_disabled());
         let (connection, stall) = (Some(connection), None);
-        Self { connection, timer, stall, delivery, span, part }
+        Self { connection, deadline, stall, delivery, span, part }
     }
 }
 
 impl<L, P> Future for Running<L, P>
 where
     L: Link,
-    P: FnOnce(Connection<L>, Parting) + Copy + Unpin,
+    P: FnOnce(Connection<L>, Parting, &Rc<Watch>) + Copy + Unpin,
 {
     type Output = ();
 
@@ -200,8 +208,8 @@ where
         let this = &mut *self;
         let _entered = this.span.as_ref().map(|span| span.enter());
         let Some(Connection { link, life }) = &mut this.connection else { return Poll::Ready(()) };
-        let (timer, stall, delivery) = (&mut this.timer, &mut this.stall, &mut this.delivery);
-        let mut work = Work { link, life, timer, stall, delivery };
+        let (stall, delivery) = (&mut this.stall, &mut this.delivery);
+        let mut work = Work { link, life, deadline: &mut this.deadline, stall, delivery };
         let parting = match ready!(work.poll(cx)) {
             Ok(parting) => parting,
             // req: S117
@@ -219,7 +227,7 @@ where
             }
         };
         if let Some(connection) = this.connection.take() {
-            (this.part)(connection, parting);
+            (this.part)(connection, parting, this.deadline.watch());
         }
         Poll::Ready(())
     }
@@ -229,7 +237,7 @@ where
 struct Work<'a, L> {
     link: &'a mut L,
     life: &'a mut Life,
-    timer: &'a mut Timer,
+    deadline: &'a mut Deadline,
     stall: &'a mut Option<Box<Stall>>,
     delivery: &'a mut Option<Box<Waiting>>,
 }
@@ -238,6 +246,17 @@ struct Work<'a, L> {
 enum Step {
     Packets(Vec<Packet>),
     Silent,
+}
+
+/// What has come of writing.
+struct Written {
+    phase: Phase,
+    /// Whether the link has taken all there is.
+    is_all: bool,
+    /// Whether all that the link has is written.
+    is_flushed: bool,
+    /// Whether the connection is asked if its time is over.
+    is_asked: bool,
 }
 
 impl<L: Link> Work<'_, L> {
@@ -281,7 +300,7 @@ impl<L: Link> Work<'_, L> {
         self.life.stage = received.iter().fold(before, Stage::after);
         // An exchange has its time as a whole, however many packets it sends.
         if self.life.stage == Stage::Keyed || self.life.stage != before {
-            self.timer.reset(self.life.allowance());
+            self.grant();
         }
         if let Some(shard) = self.life.better_home(&received) {
             self.life.has_moved = true;
@@ -293,7 +312,7 @@ impl<L: Link> Work<'_, L> {
 
     /// Writes what can be written and reads what there is; ready when something has come of it.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, End>> {
-        let (phase, is_all, is_flushed) = self.write(cx)?;
+        let Written { phase, is_all, is_flushed, is_asked } = self.write(cx)?;
         self.watch_stall(cx)?;
         match phase {
             Phase::Closing if is_all && is_flushed => {
@@ -319,22 +338,36 @@ impl<L: Link> Work<'_, L> {
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             }
         }
-        if !received.is_empty() {
-            return Poll::Ready(Ok(Step::Packets(received)));
-        }
         if self.link.takes_turns() != self.life.takes_turns {
             self.life.takes_turns = self.link.takes_turns();
-            self.timer.reset(self.life.allowance());
+            self.grant();
         }
-        self.timer.poll(cx).map(|()| Ok(Step::Silent))
+        let is_late = is_asked && self.deadline.has_passed(&self.life.outbox);
+        match received.is_empty() {
+            true if is_late => Poll::Ready(Ok(Step::Silent)),
+            true => Poll::Pending,
+            false => {
+                if is_late {
+                    // It may have time again, or not.
+                    self.deadline.ask_again(&self.life.outbox);
+                }
+                Poll::Ready(Ok(Step::Packets(received)))
+            }
+        }
     }
 
-    /// Hands the link what it has room for. Tells the phase, whether that was all there is, and
-    /// whether all that the link has is written.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<(Phase, bool, bool), End> {
+    /// Gives the peer its time, from now on.
+    fn grant(&mut self) {
+        self.deadline.set(now() + self.life.allowance(), &self.life.outbox);
+    }
+
+    /// Hands the link what it has room for.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<Written, End> {
+        let mut is_asked = false;
         loop {
             let has_room = self.link.unsent() < UNSENT_MAX;
             let taken = self.life.outbox.poll_take(cx, has_room);
+            is_asked |= taken.is_asked;
             if let Some(item) = taken.item {
                 self.link.start_send(item).map_err(End::Link)?;
                 continue;
@@ -345,7 +378,8 @@ impl<L: Link> Work<'_, L> {
             };
             // What waited behind that is taken now.
             if taken.is_all || !is_flushed {
-                return Ok((taken.phase, taken.is_all, is_flushed));
+                let Taken { phase, is_all, .. } = taken;
+                return Ok(Written { phase, is_all, is_flushed, is_asked });
             }
         }
     }
@@ -369,7 +403,7 @@ impl<L: Link> Work<'_, L> {
     fn turn_away(&mut self, error: TransportError) -> Result<(), End> {
         debug!(%error, "turned away");
         self.life.stage = Stage::TurnedAway;
-        self.timer.reset(self.life.allowance());
+        *self.stall = Some(Box::new(Stall::new(GOODBYE_MAX)));
         self.link.start_send(Outbound::Error(error)).map_err(|_| End::TurnedAway)
     }
 
@@ -377,7 +411,10 @@ impl<L: Link> Work<'_, L> {
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.link.poll_close(cx) {
             Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => self.timer.poll(cx),
+            Poll::Pending => match self.stall {
+                Some(stall) => stall.timer.poll(cx),
+                None => Poll::Ready(()),
+            },
         }
     }
 }
@@ -401,7 +438,7 @@ impl Stage {
     }
 }
 
-/// One timer for a connection's life; made anew only when it has to go off earlier.
+/// A timer of what is rare; others have the [`Watch`].
 struct Timer(Pin<Box<Sleep>>);
 
 impl Timer {

@@ -37,6 +37,7 @@ mod quota;
 mod server;
 mod service;
 mod shard;
+mod watch;
 
 pub use builder::{Limits, ServeError, ServerBuilder};
 pub use listing::{SESSIONS_PAGE_MAX, SessionInfo, Sessions};

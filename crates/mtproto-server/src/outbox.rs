@@ -18,6 +18,7 @@ struct State {
     items: VecDeque<Outbound>,
     bytes: usize,
     phase: Phase,
+    is_asked: bool,
     closes_at: Option<Instant>,
     waker: Option<Waker>,
 }
@@ -41,6 +42,8 @@ pub(crate) struct Taken {
     /// Whether nothing is queued now.
     pub(crate) is_all: bool,
     pub(crate) phase: Phase,
+    /// Whether the connection is asked if its time is over.
+    pub(crate) is_asked: bool,
 }
 
 /// A bounded queue with one reader, the connection.
@@ -52,7 +55,9 @@ impl Outbox {
     /// An empty queue for the connection of `peer`.
     pub(crate) fn new(peer: Peer) -> Self {
         let (items, phase, closes_at, waker) = (VecDeque::new(), Phase::default(), None, None);
-        Self { state: Mutex::new(State { peer, items, bytes: 0, phase, closes_at, waker }) }
+        let (bytes, is_asked) = (0, false);
+        let state = State { peer, items, bytes, phase, is_asked, closes_at, waker };
+        Self { state: Mutex::new(state) }
     }
 
     /// More has become known of the peer.
@@ -102,6 +107,13 @@ impl Outbox {
         }
     }
 
+    /// Asks the connection whether its time is over.
+    pub(crate) fn ask_time(&self) {
+        let mut state = self.lock();
+        state.is_asked = true;
+        wake(state);
+    }
+
     /// Takes the first of what is queued, if there `is_room` for it. The task is woken when there is
     /// more, or the phase is another.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>, is_room: bool) -> Taken {
@@ -116,7 +128,8 @@ impl Outbox {
             // With its memory: a connection that has nothing to write has none for that.
             state.items = VecDeque::new();
         }
-        Taken { item, is_all, phase: state.phase }
+        let is_asked = std::mem::take(&mut state.is_asked);
+        Taken { item, is_all, phase: state.phase, is_asked }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -165,7 +178,7 @@ mod tests {
     fn taken(outbox: &Outbox, cx: &mut Context<'_>) -> (usize, Phase) {
         let mut count = 0;
         loop {
-            let Taken { item, is_all, phase } = outbox.poll_take(cx, true);
+            let Taken { item, is_all, phase, .. } = outbox.poll_take(cx, true);
             count += usize::from(item.is_some());
             if is_all && item.is_none() {
                 return (count, phase);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -35,6 +36,7 @@ use tracing::{debug, error, info, trace, warn};
 use crate::clock::now;
 use crate::outbox::{Outbox, Phase};
 use crate::pool::HandshakePool;
+use crate::watch::Watch;
 use crate::{PushError, Request, SessionHandle, SessionInfo};
 
 /// Messages that wait for one shard. A connection that has more waits, and reads no further.
@@ -82,7 +84,7 @@ fn nonce_of(payload: &[u8]) -> u64 {
 /// What a shard is told.
 pub(crate) enum ToShard {
     /// Run this connection here.
-    Accept(LinkId, Arc<Outbox>, Box<dyn FnOnce() + Send>),
+    Accept(LinkId, Arc<Outbox>, Start),
     /// A connection is about to send its first packets to this shard.
     Attach(LinkId, Arc<Outbox>),
     /// Close what is open and stop, as soon as nothing is being worked on.
@@ -103,6 +105,9 @@ pub(crate) enum ToShard {
     /// Another shard has seen another key bound in place of this one.
     UnbindKey(AuthKeyId),
 }
+
+/// Begins to work on a connection, on the thread of its shard.
+pub(crate) type Start = Box<dyn FnOnce(&Rc<Watch>) + Send>;
 
 /// The way to every shard.
 #[derive(Clone)]
@@ -259,6 +264,7 @@ pub(crate) struct Shard<S> {
     pool: HandshakePool,
     shards: Shards,
     links: HashMap<LinkId, Arc<Outbox>, foldhash::fast::RandomState>,
+    watch: Rc<Watch>,
     // Unbounded, but never hold more than is in flight: each message ends a task counted there.
     outcomes: mpsc::UnboundedSender<Outcome>,
     computed: mpsc::UnboundedSender<Computed>,
@@ -284,7 +290,8 @@ where
     ) {
         let (outcomes, mut outcomes_in) = mpsc::unbounded_channel();
         let (computed, mut computed_in) = mpsc::unbounded_channel();
-        let links = HashMap::default();
+        let (links, watch) = (HashMap::default(), Rc::new(Watch::default()));
+        spawn_local(Rc::clone(&watch).run());
         let mut shard = Self {
             endpoint,
             service,
@@ -292,6 +299,7 @@ where
             pool,
             shards,
             links,
+            watch,
             outcomes,
             computed,
             in_flight: 0,
@@ -337,7 +345,7 @@ where
         match message {
             ToShard::Accept(link, outbox, start) => {
                 self.attach(link, outbox, now);
-                start();
+                start(&self.watch);
             }
             ToShard::Attach(link, outbox) => self.attach(link, outbox, now),
             ToShard::Close => self.is_closing = true,
