@@ -51,28 +51,33 @@ pub struct FirstSalt {
     pub created: u32,
 }
 
-/// The salts of one auth key, the same from call to call and on every node.
+/// The salts of one auth key, the same from call to call and on every node. Clones, of which each
+/// session has one, share what they are derived from.
 // req: S24
 #[derive(Clone, Debug)]
 pub struct SaltSchedule {
-    secret: Arc<SaltSecret>,
-    key_id: AuthKeyId,
-    first: Option<FirstSalt>,
+    source: Arc<Source>,
     /// The epoch that the two salts below belong to.
     epoch: u32,
     current: Salt,
     previous: Salt,
 }
 
+/// What the salts of a key are derived from.
+#[derive(Debug)]
+struct Source {
+    secret: Arc<SaltSecret>,
+    key_id: AuthKeyId,
+    first: Option<FirstSalt>,
+}
+
 impl SaltSchedule {
     /// The schedule of the key `key_id`. `first` is what its key exchange ended with.
     #[must_use]
     pub fn new(secret: Arc<SaltSecret>, key_id: AuthKeyId, first: Option<FirstSalt>) -> Self {
-        let mut schedule =
-            Self { secret, key_id, first, epoch: 0, current: Salt(0), previous: Salt(0) };
-        schedule.current = schedule.derive(0);
-        schedule.previous = schedule.current;
-        schedule
+        let source = Source { secret, key_id, first };
+        let current = source.derive(0);
+        Self { source: Arc::new(source), epoch: 0, current, previous: current }
     }
 
     /// The salt to send with at `time`.
@@ -100,26 +105,28 @@ impl SaltSchedule {
     }
 
     fn period(&self, epoch: u32) -> types::FutureSalt {
-        let since = epoch.saturating_mul(self.secret.period);
+        let since = epoch.saturating_mul(self.source.secret.period);
         types::FutureSalt {
             valid_since: int(since),
-            valid_until: int(since.saturating_add(self.secret.period)),
-            salt: self.derive(epoch),
+            valid_until: int(since.saturating_add(self.source.secret.period)),
+            salt: self.source.derive(epoch),
         }
     }
 
     fn epoch_at(&self, time: ServerTime) -> u32 {
-        time.unix_seconds() / self.secret.period
+        time.unix_seconds() / self.source.secret.period
     }
 
     fn turn_to(&mut self, epoch: u32) {
         if epoch != self.epoch {
             self.epoch = epoch;
-            self.current = self.derive(epoch);
-            self.previous = self.derive(epoch.saturating_sub(1));
+            self.current = self.source.derive(epoch);
+            self.previous = self.source.derive(epoch.saturating_sub(1));
         }
     }
+}
 
+impl Source {
     fn derive(&self, epoch: u32) -> Salt {
         match self.first {
             Some(first) if first.created / self.secret.period == epoch => first.salt,
@@ -190,12 +197,12 @@ mod tests {
     #[test]
     fn keys_and_servers_have_salts_of_their_own() {
         let mut one = schedule(None);
-        let mut other_key = SaltSchedule::new(one.secret.clone(), AuthKeyId(43), None);
+        let mut other_key = SaltSchedule::new(one.source.secret.clone(), AuthKeyId(43), None);
         let secret = Arc::new(SaltSecret::new([8; 32]));
         let mut other_server = SaltSchedule::new(secret, AuthKeyId(42), None);
         let now = at(1_700_000_000);
         assert_ne!(one.current(now), other_key.current(now));
         assert_ne!(one.current(now), other_server.current(now));
-        assert_eq!(format!("{:?}", one.secret), "SaltSecret(period 1800 s)");
+        assert_eq!(format!("{:?}", one.source.secret), "SaltSecret(period 1800 s)");
     }
 }

@@ -20,10 +20,13 @@ pub const HELD_BYTES_MAX: usize = 1 << 20;
 /// How many failed queries a session remembers, for those that are to come after them.
 pub const FAILED_MAX: usize = 1024;
 
-/// What waits, and what need not be waited for.
+/// What waits, and what need not be waited for. Boxed, as few sessions ever have either.
 // req: S119
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct Order(Option<Box<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
     waiting: Vec<Waiting>,
     bytes: usize,
     failed: BTreeSet<MsgId>,
@@ -55,33 +58,36 @@ impl Order {
         now: Instant,
     ) -> Result<(), Request> {
         debug_assert!(!before.is_empty(), "it waits for something");
-        let bytes = self.bytes + request.wrapped.len();
-        if self.waiting.len() >= HELD_MAX || bytes > HELD_BYTES_MAX {
+        let known = self.0.get_or_insert_default();
+        let bytes = known.bytes + request.wrapped.len();
+        if known.waiting.len() >= HELD_MAX || bytes > HELD_BYTES_MAX {
             return Err(request);
         }
-        self.bytes = bytes;
-        self.waiting.push(Waiting { request, before, until: Some(now + AFTER_WAIT_MAX) });
+        known.bytes = bytes;
+        known.waiting.push(Waiting { request, before, until: Some(now + AFTER_WAIT_MAX) });
         Ok(())
     }
 
     /// Whether any of these is known to have failed.
     pub(super) fn has_failed(&self, ids: &[MsgId]) -> bool {
-        ids.iter().any(|id| self.failed.contains(id))
+        self.0.as_ref().is_some_and(|known| ids.iter().any(|id| known.failed.contains(id)))
     }
 
     /// A query is done; returns those that waited for nothing else, oldest first.
     pub(super) fn done(&mut self, id: MsgId, is_ok: bool) -> Vec<Released> {
         if !is_ok {
-            self.failed.insert(id);
-            if self.failed.len() > FAILED_MAX {
-                self.failed.pop_first();
+            let known = self.0.get_or_insert_default();
+            known.failed.insert(id);
+            if known.failed.len() > FAILED_MAX {
+                known.failed.pop_first();
             }
         }
+        let Some(known) = &mut self.0 else { return Vec::new() };
         let concerns = |waiting: &mut Waiting| {
             waiting.before.remove(&id) && (waiting.before.is_empty() || !is_ok)
         };
-        let bytes = &mut self.bytes;
-        let released = self.waiting.extract_if(.., concerns).map(|Waiting { request, .. }| {
+        let bytes = &mut known.bytes;
+        let released = known.waiting.extract_if(.., concerns).map(|Waiting { request, .. }| {
             *bytes -= request.wrapped.len();
             if is_ok { Released::Ready(request) } else { Released::Failed(request) }
         });
@@ -94,20 +100,21 @@ impl Order {
         now: Instant,
         is_known: impl Fn(MsgId) -> bool,
     ) -> Option<Request> {
-        for waiting in &mut self.waiting {
+        let known = self.0.as_mut()?;
+        for waiting in &mut known.waiting {
             let is_due = waiting.until.is_some_and(|until| until <= now);
             if is_due && waiting.before.iter().all(|id| is_known(*id)) {
                 waiting.until = None;
             }
         }
         let is_due = |it: &Waiting| it.until.is_some_and(|until| until <= now);
-        let index = self.waiting.iter().position(is_due)?;
-        let request = self.waiting.remove(index).request;
-        self.bytes -= request.wrapped.len();
+        let index = known.waiting.iter().position(is_due)?;
+        let request = known.waiting.remove(index).request;
+        known.bytes -= request.wrapped.len();
         Some(request)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.waiting.iter().filter_map(|waiting| waiting.until).min()
+        self.0.as_ref()?.waiting.iter().filter_map(|waiting| waiting.until).min()
     }
 }

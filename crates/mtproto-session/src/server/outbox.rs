@@ -72,6 +72,10 @@ impl Outbox {
         self.bytes += message.body.len();
         self.ready.push_back(message.id);
         let entry = Entry { message, answers, queued: now, link: None, is_ready: true, sends: 0 };
+        if self.entries.capacity() == 0 {
+            // Many sessions have one message that waits for a while, and no more.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push_back(entry);
     }
 

@@ -15,6 +15,9 @@ use crate::{BadMsg, LinkId, MsgState};
 /// The longest delay that a `ping_delay_disconnect` can ask for.
 pub const DISCONNECT_DELAY_MAX: Duration = Duration::from_secs(3600);
 
+/// Bytes of `new_session_created`, which waits for its acknowledgement in no more than that.
+const NEW_SESSION_LEN: usize = 4 + 3 * 8;
+
 impl ServerSession {
     /// Tells the client what became of the session that it wanted destroyed.
     // req: S31
@@ -109,9 +112,10 @@ impl ServerSession {
     pub(super) fn queue_new_session(&mut self, first_msg_id: MsgId) {
         let server_salt = self.salts.current(self.clock.now(self.now));
         let unique_id = i64::from_le_bytes(self.unique_id.to_le_bytes());
-        let body = types::NewSessionCreated { first_msg_id, unique_id, server_salt }.to_bytes();
+        let mut body = Vec::with_capacity(NEW_SESSION_LEN);
+        types::NewSessionCreated { first_msg_id, unique_id, server_salt }.encode(&mut body);
         self.make_room(body.len());
-        self.queue(body, Author::ServerNotice, None);
+        self.queue(body.into(), Author::ServerNotice, None);
     }
 
     // req: S32
