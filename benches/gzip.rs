@@ -1,5 +1,6 @@
 //! `gzip_packed` in: from the object to what it holds. Against what flate2 inflates with by
-//! default, and against the same backend as ours when it knows how much will come out.
+//! default, and against the same backend as ours when it is kept, knows how much will come out, and
+//! writes where it wrote before.
 
 use std::hint::black_box;
 

@@ -1,14 +1,14 @@
 //! `gzip_packed`: one boxed object, compressed.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::Write;
 
 use bytes::Bytes;
 use flate2::Compression;
-use flate2::read::{GzDecoder, ZlibDecoder};
 use flate2::write::GzEncoder;
 use mtproto_tl::{DecodeError, Reader, encode_byte_string};
 
+use crate::inflate::inflate;
 use crate::object_id;
 
 /// `gzip_packed#3072cfa1`.
@@ -66,7 +66,8 @@ pub fn pack(object: &[u8]) -> Option<Bytes> {
 }
 
 /// Opens a boxed `gzip_packed` of at most `len_max` bytes, in gzip or in zlib format. Filler behind
-/// it is ignored. The memory used grows with what comes out, never with what a header claims.
+/// it is ignored. The memory used grows with what goes in and comes out, never with what a length
+/// claims.
 ///
 /// # Errors
 /// `TooLarge` as soon as more than `len_max` bytes have come out; `Nested`, `Malformed`,
@@ -74,21 +75,12 @@ pub fn pack(object: &[u8]) -> Option<Bytes> {
 // req: L20, S53, S54, S55
 pub fn unpack(object: &[u8], len_max: usize) -> Result<Bytes, GzipError> {
     let mut input = Reader::new(object);
-    match input.u32()? {
-        GZIP_PACKED_ID => (),
-        id => return Err(DecodeError::UnknownConstructor { id }.into()),
-    }
-    let packed = input.byte_slice()?;
-    let inflated = match packed {
-        // The two magic bytes of RFC 1952; what lacks them can only be RFC 1950, which mtcute
-        // sends.
-        [0x1f, 0x8b, ..] => inflate(GzDecoder::new(packed), len_max)?,
-        _ => inflate(ZlibDecoder::new(packed), len_max)?,
-    };
+    input.constructor(GZIP_PACKED_ID)?;
+    let inflated = inflate(input.byte_slice()?, len_max)?;
     if object_id(&inflated) == GZIP_PACKED_ID {
         return Err(GzipError::Nested);
     }
-    Ok(inflated)
+    Ok(inflated.into())
 }
 
 // While one answer is packed, the other sessions of its thread wait. On schemas and source text
@@ -117,16 +109,6 @@ fn deflate(object: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(object.len() / 2), LEVEL);
     encoder.write_all(object).ok()?;
     encoder.finish().ok()
-}
-
-fn inflate(decoder: impl Read, len_max: usize) -> Result<Bytes, GzipError> {
-    let one_more = u64::try_from(len_max).unwrap_or(u64::MAX).saturating_add(1);
-    let mut inflated = Vec::new();
-    decoder.take(one_more).read_to_end(&mut inflated).map_err(|_| GzipError::Undecodable)?;
-    if inflated.len() > len_max {
-        return Err(GzipError::TooLarge { max: len_max });
-    }
-    Ok(inflated.into())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 mod container;
 mod flatten;
 pub mod gzip;
+mod inflate;
 mod rpc;
 #[cfg(test)]
 mod tests;
