@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mtproto_tl::wrappers::functions as wrappers;
-use mtproto_tl::{Constructor, Decode, Encode, Raw, Reader, enums, functions, types};
+use mtproto_tl::{Constructor, Decode, Encode, Raw, Reader, View, enums, functions, types, views};
 
 /// Decodes bytes as everything there is.
 ///
@@ -13,6 +13,7 @@ pub fn tl(data: &[u8]) {
     let id = IDS[usize::from(*choice) % IDS.len()];
     let object = Bytes::from([&id.to_le_bytes(), rest].concat());
     CHECKS.iter().for_each(|check| check(&object));
+    VIEWS.iter().for_each(|check| check(&object));
 }
 
 fn check<T: Decode + Encode>(object: &Bytes) {
@@ -30,10 +31,20 @@ fn check<T: Decode + Encode>(object: &Bytes) {
     assert_eq!(copied.to_bytes(), written);
 }
 
+/// A view accepts what the struct accepts, and ends where it ends.
+fn check_view<'a, V: View<'a>, T: Decode>(object: &'a Bytes) {
+    let (mut lying, mut taken) = (Reader::new(object), Reader::new(object));
+    let (view, value) = (V::view(&mut lying).map(drop), T::decode(&mut taken).map(drop));
+    assert_eq!(view, value);
+    assert!(value.is_err() || lying.remaining() == taken.remaining());
+}
+
 macro_rules! all {
-    (constructors: $($constructor:ty),*; enums: $($enum:ty),*;) => {
+    (constructors: $($constructor:ty),*; enums: $($enum:ty),*; views: $($view:ident),*;) => {
         const IDS: &[u32] = &[$(<$constructor>::ID),*];
         const CHECKS: &[fn(&Bytes)] = &[$(check::<$constructor>,)* $(check::<$enum>),*];
+        const VIEWS: &[fn(&Bytes)] =
+            &[$(|object| check_view::<views::$view<'_>, types::$view>(object)),*];
     };
 }
 
@@ -61,6 +72,8 @@ all! {
         enums::PQInnerData, enums::ServerDhParams, enums::SetClientDhParamsAnswer,
         enums::RpcDropAnswer, enums::DestroySessionRes, enums::BadMsgNotification,
         enums::MsgResendReq, enums::MsgDetailedInfo, enums::DestroyAuthKeyRes;
+    views:
+        MsgResendAnsReq, MsgResendReq, MsgsAck, MsgsAllInfo, MsgsStateInfo, MsgsStateReq;
 }
 
 /// Objects with fields of `bytes` or `string`, and those with flags that nobody knows.

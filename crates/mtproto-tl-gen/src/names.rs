@@ -97,8 +97,18 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// What every generated module has in scope under these names.
-const RESERVED_MODULES: &[&str] =
-    &["core", "crate", "enums", "functions", "mtproto_tl", "self", "std", "super", "types"];
+const RESERVED_MODULES: &[&str] = &[
+    "core",
+    "crate",
+    "enums",
+    "functions",
+    "mtproto_tl",
+    "self",
+    "std",
+    "super",
+    "types",
+    "views",
+];
 
 /// What generated code refers to without a path.
 const RESERVED_TYPES: &[&str] = &[
@@ -112,6 +122,7 @@ const RESERVED_TYPES: &[&str] = &[
     "Err",
     "From",
     "Function",
+    "Items",
     "MsgId",
     "None",
     "Ok",
@@ -126,4 +137,5 @@ const RESERVED_TYPES: &[&str] = &[
     "Some",
     "String",
     "Vec",
+    "View",
 ];

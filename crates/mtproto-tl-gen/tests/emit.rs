@@ -49,6 +49,8 @@ fn names_that_meet_are_told_apart() {
         "foo_bar aB:int a_b:int = A;
          fooBar = B;
          option = C;
+         view = View;
+         views.x = F;
          vec.type = D;
          types.x = E;
          ---functions---
@@ -61,11 +63,14 @@ fn names_that_meet_are_told_apart() {
                     pub struct X;
                 pub mod vec {
                     pub struct Type;
+                pub mod views_ {
+                    pub struct X;
                 pub struct FooBar {
                     pub a_b: i32,
                     pub a_b2: i32,
                 pub struct FooBar2;
                 pub struct Option2;
+                pub struct View2;
         "#]],
     );
 }
