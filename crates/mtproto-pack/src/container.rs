@@ -1,6 +1,7 @@
 //! Messages, and `msg_container`, which holds several of them.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use mtproto_tl::{Constructor, DecodeError, MsgId, Reader, Seqno, types};
@@ -129,6 +130,12 @@ impl<'a> MessageView<'a> {
         Ok(Self { id, seqno, body, owner })
     }
 
+    /// A message whose body is a part of `packet`; an empty one if it is none.
+    #[must_use]
+    pub fn within(packet: &'a Bytes, id: MsgId, seqno: Seqno, body: Range<usize>) -> Self {
+        Self { id, seqno, body: packet.get(body).unwrap_or_default(), owner: packet }
+    }
+
     /// The whole of a message.
     #[must_use]
     pub fn of(Message { id, seqno, body }: &'a Message) -> Self {
@@ -168,14 +175,25 @@ impl<'a> Container<'a> {
     ///
     /// # Errors
     /// The first fault found; nothing of a container that has one is to be believed.
-    // req: S40, S41, S48
     pub fn read(object: &'a Bytes) -> Result<Self, ContainerError> {
+        Self::look(object, object)
+    }
+
+    /// As [`Container::read`], of the container that a message is.
+    pub(crate) fn of(
+        MessageView { body, owner, .. }: MessageView<'a>,
+    ) -> Result<Self, ContainerError> {
+        Self::look(owner, body)
+    }
+
+    // req: S40, S41, S48
+    fn look(owner: &'a Bytes, object: &'a [u8]) -> Result<Self, ContainerError> {
         let mut input = Reader::new(object);
         input.constructor(CONTAINER_ID)?;
         let count = input.count(MESSAGE_HEADER_LEN + 4)?;
-        let container = Self { owner: object, count, messages: input.rest() };
+        let container = Self { owner, count, messages: input.rest() };
         for _ in 0..count {
-            MessageView::take(object, &mut input)?;
+            MessageView::take(owner, &mut input)?;
         }
         input.finish()?;
         // So few are allowed whatever they are: no body is looked into.

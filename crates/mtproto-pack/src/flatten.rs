@@ -120,7 +120,7 @@ pub struct Found<'a> {
 /// The first fault found.
 pub fn flatten(outer: Message, limits: Limits) -> Result<Flat, PackError> {
     let mut items = SmallVec::new();
-    let is_container = walk(&outer, limits, |found| {
+    let is_container = walk(MessageView::of(&outer), limits, |found| {
         let Found { message, copied_by, followers } = found;
         items.reserve(1 + followers);
         items.push(Item { message: message.to_message(), copied_by });
@@ -135,21 +135,21 @@ pub fn flatten(outer: Message, limits: Limits) -> Result<Flat, PackError> {
 /// The first fault found.
 // req: S40, S42, S44, S49, S51
 pub fn walk(
-    outer: &Message,
+    outer: MessageView<'_>,
     limits: Limits,
     mut visit: impl FnMut(Found<'_>),
 ) -> Result<bool, PackError> {
     let mut inflated_left = limits.inflated_max;
     let inflated = match outer.object_id() {
-        GZIP_PACKED_ID => Some(inflate(outer.clone(), &mut inflated_left)?),
+        GZIP_PACKED_ID => Some(inflate(outer.to_message(), &mut inflated_left)?),
         _ => None,
     };
-    let outer = inflated.as_ref().unwrap_or(outer);
+    let outer = inflated.as_ref().map_or(outer, MessageView::of);
     if outer.object_id() != CONTAINER_ID {
-        show(MessageView::of(outer), 0, &mut inflated_left, &mut visit)?;
+        show(outer, 0, &mut inflated_left, &mut visit)?;
         return Ok(false);
     }
-    let container = Container::read(&outer.body)?;
+    let container = Container::of(outer)?;
     for (message, followers) in container.iter().zip((0..container.len()).rev()) {
         check_below(message.id, outer.id)?;
         show(message, followers, &mut inflated_left, &mut visit)?;

@@ -11,6 +11,7 @@ use mtproto_frame::{Foreign, ServerWireConfig};
 use mtproto_session::LinkId;
 use mtproto_tcp::{TcpLink, TcpListen};
 use mtproto_transport::{Link, Origin, StreamLink};
+use smallvec::SmallVec;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tracing::{debug, error, warn};
@@ -47,7 +48,7 @@ impl Acceptor {
             let shard = usize::try_from(id.0).unwrap_or(0) % self.house.shards.len();
             match self.adopt(id, stream, peer, place) {
                 Ok(connection) => {
-                    if send_to(shard, connection, Vec::new()).await.is_err() {
+                    if send_to(shard, connection, SmallVec::new()).await.is_err() {
                         return;
                     }
                 }
@@ -76,7 +77,7 @@ impl Acceptor {
 async fn send_to(
     shard: usize,
     mut connection: Detached,
-    received: Vec<Packet>,
+    received: SmallVec<[Packet; 1]>,
 ) -> Result<(), Stopped> {
     let life = &mut connection.life;
     life.settle(shard);
@@ -115,7 +116,7 @@ async fn go_on_as(protocol: Foreign, connection: Connection<TcpLink>, watch: Rc<
     match opened.await {
         Some(link) => {
             let connection = Connection { link, life };
-            spawn_local(Running::new(connection, Vec::new(), &watch, part_for_good));
+            spawn_local(Running::new(connection, SmallVec::new(), &watch, part_for_good));
         }
         None => life.end().await,
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use mtproto_frame::{Foreign, Inbound, Outbound, TransportError, WireFault};
 use mtproto_session::LinkId;
 use mtproto_transport::{Link, LinkError, Peer, UNSENT_MAX};
+use smallvec::SmallVec;
 use tokio::time::Sleep;
 use tracing::{Span, debug, info_span, trace};
 
@@ -78,7 +79,7 @@ pub(crate) enum Parting {
     /// It speaks another protocol; the link still has all that came.
     Foreign(Foreign),
     /// It has shown a key of this other shard, where it should go on with these packets.
-    Home(usize, Vec<Packet>),
+    Home(usize, SmallVec<[Packet; 1]>),
 }
 
 /// Why a connection ended, for the log.
@@ -180,7 +181,7 @@ where
     /// packets in `received` came already.
     pub(crate) fn new(
         mut connection: Connection<L>,
-        received: Vec<Packet>,
+        received: SmallVec<[Packet; 1]>,
         watch: &Rc<Watch>,
         part: P,
     ) -> Self {
@@ -244,7 +245,11 @@ struct Work<'a, L> {
 
 /// What has come of a wake-up.
 enum Step {
-    Packets(Vec<Packet>),
+    Packets {
+        received: SmallVec<[Packet; 1]>,
+        /// Whether there is no more for now: the link wakes the connection when there is.
+        was_last: bool,
+    },
     Silent,
 }
 
@@ -271,10 +276,15 @@ impl<L: Link> Work<'_, L> {
                 return self.poll_goodbye(cx).map(|()| Err(End::TurnedAway));
             }
             match ready!(self.poll_step(cx))? {
-                Step::Packets(received) => {
+                Step::Packets { received, was_last } => {
                     trace!(packets = received.len(), "received");
                     if let Some(parting) = self.take(received)? {
                         return Poll::Ready(Ok(parting));
+                    }
+                    let is_busy = self.delivery.is_some() || self.life.stage == Stage::TurnedAway;
+                    // Whatever comes next wakes it.
+                    if was_last && !is_busy {
+                        return Poll::Pending;
                     }
                 }
                 Step::Silent if self.life.stage == Stage::Handshake => {
@@ -286,7 +296,7 @@ impl<L: Link> Work<'_, L> {
     }
 
     /// Takes what the peer has sent: it goes to the shards, or away together with the connection.
-    fn take(&mut self, received: Vec<Packet>) -> Result<Option<Parting>, End> {
+    fn take(&mut self, received: SmallVec<[Packet; 1]>) -> Result<Option<Parting>, End> {
         let refused = |packet| self.life.place.admit(packet).err();
         if let Some(error) = received.iter().find_map(refused) {
             self.turn_away(error)?;
@@ -321,7 +331,7 @@ impl<L: Link> Work<'_, L> {
             Phase::Closing | Phase::Draining => return Poll::Pending,
             Phase::Open => {}
         }
-        let mut received = Vec::new();
+        let (mut received, mut was_last) = (SmallVec::new(), false);
         // A peer that does not take its answers asks no further questions.
         while is_all && received.len() < BATCH_MAX {
             match self.link.poll_recv(cx) {
@@ -335,7 +345,11 @@ impl<L: Link> Work<'_, L> {
                     return Poll::Ready(Err(End::Link(error)));
                 }
                 // The next read says that the link is over; what came before counts.
-                Poll::Ready(Err(_)) | Poll::Pending => break,
+                Poll::Ready(Err(_)) => break,
+                Poll::Pending => {
+                    was_last = true;
+                    break;
+                }
             }
         }
         if self.link.takes_turns() != self.life.takes_turns {
@@ -350,8 +364,9 @@ impl<L: Link> Work<'_, L> {
                 if is_late {
                     // It may have time again, or not.
                     self.deadline.ask_again(&self.life.outbox);
+                    was_last = false;
                 }
-                Poll::Ready(Ok(Step::Packets(received)))
+                Poll::Ready(Ok(Step::Packets { received, was_last }))
             }
         }
     }
@@ -370,7 +385,9 @@ impl<L: Link> Work<'_, L> {
             is_asked |= taken.is_asked;
             if let Some(item) = taken.item {
                 self.link.start_send(item).map_err(End::Link)?;
-                continue;
+                if !taken.is_all {
+                    continue;
+                }
             }
             let is_flushed = match self.link.poll_flush(cx) {
                 Poll::Ready(flushed) => flushed.map(|()| true).map_err(End::Link)?,
@@ -421,7 +438,7 @@ impl<L: Link> Work<'_, L> {
 
 impl Life {
     /// Hands packets to the shards that own them. What there is no room for waits.
-    fn deliver(&mut self, batch: Vec<Packet>) -> Result<Option<Box<Waiting>>, End> {
+    fn deliver(&mut self, batch: SmallVec<[Packet; 1]>) -> Result<Option<Box<Waiting>>, End> {
         let Self { id, house, outbox, met, .. } = self;
         let packets = house.shards.dealt(*id, outbox, met, batch);
         house.shards.send_all(packets).map_err(|_| End::ServerStopped)

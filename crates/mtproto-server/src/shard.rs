@@ -98,8 +98,8 @@ pub(crate) enum ToShard {
     ForgetKey(AuthKeyId),
     /// Describe sessions: the first ones, or those that come after this one.
     List(Option<SessionRef>, oneshot::Sender<Vec<SessionInfo>>),
-    /// Packets, in the order received.
-    Packets(LinkId, Vec<Packet>),
+    /// Packets, in the order received. Nearly always it is one.
+    Packets(LinkId, SmallVec<[Packet; 1]>),
     /// Send an object to a session.
     Push(SessionRef, Bytes, oneshot::Sender<Result<(), PushError>>),
     /// Another shard has seen another key bound in place of this one.
@@ -158,7 +158,7 @@ impl Shards {
         link: LinkId,
         outbox: &Arc<Outbox>,
         met: &mut Met,
-        mut batch: Vec<Packet>,
+        mut batch: SmallVec<[Packet; 1]>,
     ) -> impl Iterator<Item = (usize, ToShard)> {
         std::iter::from_fn(move || {
             let shard = self.owner(batch.first()?);
@@ -167,7 +167,7 @@ impl Shards {
             }
             // Nearly always there is no other.
             let other = batch.iter().position(|packet| self.owner(packet) != shard);
-            let rest = other.map_or_else(Vec::new, |at| batch.split_off(at));
+            let rest = other.map_or_else(SmallVec::new, |at| batch.drain(at..).collect());
             Some((shard, ToShard::Packets(link, std::mem::replace(&mut batch, rest))))
         })
     }
@@ -315,7 +315,9 @@ where
             if shard.is_done() {
                 return;
             }
-            if let Some(deadline) = deadline {
+            if let Some(deadline) = deadline
+                && sleep.deadline() != deadline.into()
+            {
                 sleep.as_mut().reset(deadline.into());
             }
             tokio::select! {

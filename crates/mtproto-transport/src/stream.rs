@@ -155,6 +155,7 @@ impl StreamState {
     /// The next item of what arrived, if all of it is there.
     fn next(&mut self) -> Result<Option<Inbound>, LinkError> {
         match self.receiving {
+            Receiving::Packets if self.input.is_empty() => Ok(None),
             Receiving::Packets => self.wire.receive(&mut self.input).or_else(|fault| match fault {
                 WireFault::Unrecognised => {
                     self.receiving = Receiving::Dropping;

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use mtproto_crypto::envelope::{self, Filler, OpenError, OpenJob, Opened, Padding, SealJob};
 use mtproto_crypto::{AuthKey, Direction};
 use mtproto_frame::{Outbound, TransportError};
-use mtproto_pack::Message;
+use mtproto_pack::MessageView;
 use mtproto_session::{Fault, LinkId, Outgoing, Verdict};
 use mtproto_tl::{AuthKeyId, MsgId, Salt, Seqno, ServerTime, SessionId};
 
@@ -110,11 +110,8 @@ impl ServerEndpoint {
             return self.refuse(link, TransportError::Flood);
         }
         let payload = packet.payload.freeze();
-        let message = Message {
-            id: MsgId(header.msg_id),
-            seqno: Seqno(header.seqno),
-            body: payload.slice(body),
-        };
+        let (id, seqno) = (MsgId(header.msg_id), Seqno(header.seqno));
+        let message = MessageView::within(&payload, id, seqno, body);
         let was_early = self.early.was_early(name, message.id, time);
         let salt = Salt(header.salt);
         match self.hand_over(name, link, packet.is_turn, was_early, salt, message) {
@@ -135,7 +132,7 @@ impl ServerEndpoint {
         is_turn: bool,
         was_early: bool,
         salt: Salt,
-        message: Message,
+        message: MessageView<'_>,
     ) -> Result<Verdict, TransportError> {
         let session = self.keys.session_mut(name).ok_or(TransportError::NotFound)?;
         let (machine, now) = (&mut session.machine, self.now);

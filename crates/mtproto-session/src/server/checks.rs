@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mtproto_pack::{Found, Limits, Message, walk};
+use mtproto_pack::{Found, Limits, MessageView, walk};
 use mtproto_tl::types::HttpWait;
 use mtproto_tl::{MsgId, Salt, Seqno, ServerTime};
 use smallvec::SmallVec;
@@ -67,7 +67,7 @@ impl ServerSession {
     pub(super) fn check(
         &mut self,
         salt: Salt,
-        outer: Message,
+        outer: MessageView<'_>,
         time: ServerTime,
         is_turn: bool,
     ) -> Result<Accepted, Refusal> {
@@ -87,7 +87,7 @@ impl ServerSession {
             return Err(refuse(BadMsg::IdTooHigh));
         }
         let limits = Limits { inflated_max: self.config.inflated_max };
-        let contents = Contents::read(&outer, limits).ok_or(refuse(BadMsg::Container))?;
+        let contents = Contents::read(outer, limits).ok_or(refuse(BadMsg::Container))?;
         if !contents.is_from_client {
             return Err(refuse(BadMsg::IdBits));
         }
@@ -183,7 +183,7 @@ struct Contents {
 
 impl Contents {
     /// Reads every message; `None` if the packet cannot be opened.
-    fn read(outer: &Message, limits: Limits) -> Option<Self> {
+    fn read(outer: MessageView<'_>, limits: Limits) -> Option<Self> {
         let (mut messages, mut is_from_client, mut is_understood) = (SmallVec::new(), true, true);
         let is_container = walk(outer, limits, |found| {
             let Found { message, copied_by, followers } = found;

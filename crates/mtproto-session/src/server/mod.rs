@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mtproto_pack::{INFLATED_MAX, Message, gzip};
+use mtproto_pack::{INFLATED_MAX, Message, MessageView, gzip};
 use mtproto_tl::{Author, Encode, MsgId, Salt, Seqno, SessionId};
 
 use crate::notices::{Manner, Notices};
@@ -199,7 +199,7 @@ impl ServerSession {
         &mut self,
         link: LinkId,
         header_salt: Salt,
-        message: Message,
+        message: MessageView<'_>,
         now: Instant,
     ) -> Result<Verdict, Fault> {
         self.now = now;
@@ -218,7 +218,7 @@ impl ServerSession {
         &mut self,
         link: LinkId,
         header_salt: Salt,
-        message: Message,
+        message: MessageView<'_>,
         now: Instant,
     ) -> Result<Verdict, Fault> {
         self.now = now;
@@ -339,7 +339,7 @@ impl ServerSession {
         &mut self,
         link: LinkId,
         header_salt: Salt,
-        message: Message,
+        message: MessageView<'_>,
         is_turn: bool,
     ) -> Result<Verdict, Fault> {
         // req: L9

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use mtproto_pack::{MSG_COPY_ID, gzip};
+use mtproto_pack::{MSG_COPY_ID, MessageView, gzip};
 use mtproto_tl::wrappers::functions::{InitConnection, InvokeWithLayer};
 use mtproto_tl::{AuthKeyId, Encode, MsgId, Raw, Seqno, SessionId, functions, types};
 
@@ -412,7 +412,7 @@ fn session_zero_does_not_exist() {
     let mut talk = Talk::new(Strictness::Lenient);
     talk.make_session(SessionId(0));
     let message = talk.message(0, &ping(1));
-    let result = talk.session.handle_message(LINK, SALT, message, talk.now);
+    let result = talk.session.handle_message(LINK, SALT, MessageView::of(&message), talk.now);
     assert_eq!(result, Err(Fault::SessionIdZero));
 }
 

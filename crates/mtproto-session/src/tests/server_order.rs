@@ -1,6 +1,6 @@
 //! `invokeAfterMsg(s)`: in which order queries reach the application.
 
-use mtproto_pack::RpcError;
+use mtproto_pack::{MessageView, RpcError};
 use mtproto_tl::functions::{InvokeAfterMsg, InvokeAfterMsgs};
 use mtproto_tl::{MsgId, Raw};
 
@@ -129,7 +129,9 @@ fn queries_that_wait_are_bounded() {
     let flood = |talk: &mut Talk, count: usize, object: &Raw| {
         for _ in 0..count {
             let message = talk.message(3, &after(first, object.clone()));
-            talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
+            talk.session
+                .handle_message(LINK, SALT, MessageView::of(&message), talk.now)
+                .expect("no fault");
         }
         talk.packets.clear();
         talk.drain();

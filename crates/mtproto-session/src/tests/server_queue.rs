@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect;
+use mtproto_pack::MessageView;
 use mtproto_tl::{Encode, MsgId, Raw, functions, types};
 
 use super::server_talk::{LINK, SALT, Talk, check};
@@ -19,7 +20,7 @@ const OTHER: LinkId = LinkId(2);
 fn acknowledge(talk: &mut Talk) {
     let ids: Vec<_> = (0..).map_while(|n| talk.transcript.label(&format!("s{}", n + 1))).collect();
     let message = talk.message(0, &acks(&ids));
-    talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
+    talk.session.handle_message(LINK, SALT, MessageView::of(&message), talk.now).expect("no fault");
 }
 
 // TCP has delivered it, which says nothing.
@@ -288,7 +289,9 @@ fn too_many_queries_at_a_time_are_put_off() {
     let mut talk = Talk::new(Strictness::Lenient);
     for number in 0..=RUNNING_MAX as u32 {
         let message = talk.message(number * 2 + 1, &query(number));
-        talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
+        talk.session
+            .handle_message(LINK, SALT, MessageView::of(&message), talk.now)
+            .expect("no fault");
     }
     assert_eq!(talk.session.running_requests(), RUNNING_MAX);
     talk.drain();
@@ -302,7 +305,9 @@ fn notices_and_links_have_their_limits() {
     let mut talk = Talk::new(Strictness::Lenient);
     for _ in 0..=NOTICES_MAX {
         let message = talk.message(0, &ping(1));
-        talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
+        talk.session
+            .handle_message(LINK, SALT, MessageView::of(&message), talk.now)
+            .expect("no fault");
     }
     talk.drain();
     let lines = talk.packets.iter().flat_map(|packet| talk.transcript.packet(packet));
@@ -398,7 +403,9 @@ fn notices_are_bounded_in_bytes_too() {
     let fitting = NOTICES_BYTES_MAX / len;
     for _ in 0..2 * fitting {
         let message = talk.message(0, &types::MsgsStateReq { msg_ids: vec![MsgId(4); IDS_MAX] });
-        talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
+        talk.session
+            .handle_message(LINK, SALT, MessageView::of(&message), talk.now)
+            .expect("no fault");
     }
     talk.drain();
     let lines = talk.packets.iter().flat_map(|packet| talk.transcript.packet(packet));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use mtproto_pack::{CONTAINER_MESSAGES_MAX, Message};
+use mtproto_pack::{CONTAINER_MESSAGES_MAX, Message, MessageView};
 use mtproto_tl::{Author, Encode, MsgId, Salt, Seqno, types};
 
 use super::server_talk::{LINK, SALT, Talk, check, check_strict};
@@ -257,10 +257,10 @@ fn lists_of_ids_end_at_8192() {
             talk.hush();
             let ids = |count| vec![MsgId(4); count];
             talk.session
-                .handle_message(LINK, SALT, list(talk, ids(8192)), talk.now)
+                .handle_message(LINK, SALT, MessageView::of(&list(talk, ids(8192))), talk.now)
                 .expect("taken");
             talk.session
-                .handle_message(LINK, SALT, list(talk, ids(8193)), talk.now)
+                .handle_message(LINK, SALT, MessageView::of(&list(talk, ids(8193))), talk.now)
                 .expect("taken");
         },
         &expect![[r#"
@@ -288,7 +288,9 @@ fn cut_and_flipped_messages_do_no_harm() {
                 *byte ^= flip;
             }
             let message = Message { body: body.into(), ..talk.message(0, &ping(1)) };
-            talk.session.handle_message(LINK, SALT, message, talk.now).expect("no fault");
+            talk.session
+                .handle_message(LINK, SALT, MessageView::of(&message), talk.now)
+                .expect("no fault");
             talk.drain();
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use expect_test::Expect;
-use mtproto_pack::{Message, RpcError, write_container};
+use mtproto_pack::{Message, MessageView, RpcError, write_container};
 use mtproto_tl::{AuthKeyId, Author, Encode, MsgId, Salt, Seqno, ServerTime, SessionId};
 
 use super::{noon, start};
@@ -117,7 +117,9 @@ impl Talk {
         for line in self.transcript.packet(&message) {
             self.note('>', link, &line);
         }
-        self.session.handle_turn(link, SALT, message, self.now).expect("no fault");
+        self.session
+            .handle_turn(link, SALT, MessageView::of(&message), self.now)
+            .expect("no fault");
         self.drain();
         id
     }
@@ -127,7 +129,9 @@ impl Talk {
         for line in self.transcript.packet(&message) {
             self.note('>', link, &line);
         }
-        self.session.handle_message(link, salt, message, self.now).expect("no fault");
+        self.session
+            .handle_message(link, salt, MessageView::of(&message), self.now)
+            .expect("no fault");
     }
 
     pub(super) fn ok(&mut self, request: MsgId, object: &[u8]) {

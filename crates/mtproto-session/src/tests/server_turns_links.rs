@@ -2,7 +2,7 @@
 //! themselves, and where it ends.
 
 use expect_test::expect;
-use mtproto_pack::Message;
+use mtproto_pack::{Message, MessageView};
 use mtproto_tl::{Salt, SessionId, functions};
 
 use super::server_talk::{LINK, SALT, Talk, check};
@@ -145,7 +145,9 @@ fn a_refusal_does_not_wait() {
             for line in talk.transcript.packet(&wait) {
                 talk.note('>', POLL, &line);
             }
-            talk.session.handle_turn(POLL, Salt(1), wait, talk.now).expect("no fault");
+            talk.session
+                .handle_turn(POLL, Salt(1), MessageView::of(&wait), talk.now)
+                .expect("no fault");
         },
         &expect![[r#"
             0ms      > http_wait c5 seqno=0 5000 5000 25000
@@ -291,7 +293,8 @@ fn a_link_too_many_is_answered_and_one_packet_too_many_refused() {
 
     for number in 0..=TURNS_MAX as u64 {
         let ping = talk.message(0, &ping(7));
-        let taken = talk.session.handle_turn(LinkId(1000 + number), SALT, ping, talk.now);
+        let taken =
+            talk.session.handle_turn(LinkId(1000 + number), SALT, MessageView::of(&ping), talk.now);
         let waiting = LINKS_MAX as u64 + number;
         let expected = if waiting < TURNS_MAX as u64 { None } else { Some(Fault::TooManyTurns) };
         assert_eq!(taken.err(), expected, "packet {number}");

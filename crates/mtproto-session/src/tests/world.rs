@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtproto_pack::{MSG_COPY_ID, Message, RpcError, read_container};
+use mtproto_pack::{MSG_COPY_ID, Message, MessageView, RpcError, read_container};
 use mtproto_tl::{AuthKeyId, MsgId, Raw, SessionId};
 
 use super::{noon, query, start};
@@ -231,7 +231,9 @@ impl World {
                     let now = self.now;
                     let message = message.to_message();
                     let server = self.server(session_id);
-                    server.handle_message(link, salt, message, now).expect("no fault");
+                    server
+                        .handle_message(link, salt, MessageView::of(&message), now)
+                        .expect("no fault");
                 }
             }
         }
