@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use mtproto_tl::{DecodeError, Encode, MsgId, Reader, Seqno, encode_byte_string};
 
 use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
@@ -38,13 +38,22 @@ impl RpcResult {
     /// # Errors
     /// `UnknownConstructor`, `Truncated`.
     pub fn read(object: &Bytes) -> Result<Self, DecodeError> {
-        let mut input = Reader::shared(object);
+        Self::take(object.clone())
+    }
+
+    /// As [`RpcResult::read`], of an object that is of no other use.
+    ///
+    /// # Errors
+    /// `UnknownConstructor`, `Truncated`.
+    pub fn take(mut object: Bytes) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(&object);
         match input.u32()? {
-            RPC_RESULT_ID => {
-                Ok(Self { req_msg_id: MsgId(input.u64()?), result: input.take_rest() })
-            }
-            id => Err(DecodeError::UnknownConstructor { id }),
+            RPC_RESULT_ID => (),
+            id => return Err(DecodeError::UnknownConstructor { id }),
         }
+        let req_msg_id = MsgId(input.u64()?);
+        object.advance(RPC_RESULT_HEADER_LEN);
+        Ok(Self { req_msg_id, result: object })
     }
 }
 
@@ -187,9 +196,17 @@ impl RpcAnswer {
     /// What is wrong with the gzip, or with an error whose number promised one.
     // req: S4, S53
     pub fn read(result: &Bytes, inflated_max: usize) -> Result<Self, GzipError> {
-        let result = match object_id(result) {
-            GZIP_PACKED_ID => gzip::unpack(result, inflated_max)?,
-            _ => result.clone(),
+        Self::take(result.clone(), inflated_max)
+    }
+
+    /// As [`RpcAnswer::read`], of a result that is of no other use.
+    ///
+    /// # Errors
+    /// As [`RpcAnswer::read`].
+    pub fn take(result: Bytes, inflated_max: usize) -> Result<Self, GzipError> {
+        let result = match object_id(&result) {
+            GZIP_PACKED_ID => gzip::unpack(&result, inflated_max)?,
+            _ => result,
         };
         Ok(match object_id(&result) {
             RPC_ERROR_ID => Self::Error(RpcError::read(&result)?),

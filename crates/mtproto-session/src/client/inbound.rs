@@ -1,7 +1,7 @@
 //! What a server's message tells the client.
 
 use bytes::Bytes;
-use mtproto_pack::{Message, RPC_RESULT_ID, RpcResult};
+use mtproto_pack::{MessageView, RPC_RESULT_ID, RpcResult};
 use mtproto_tl::functions::{Ping, PingDelayDisconnect};
 use mtproto_tl::types::{
     BadMsgNotification, BadServerSalt, DestroyAuthKeyFail, DestroyAuthKeyNone, DestroyAuthKeyOk,
@@ -74,10 +74,10 @@ impl Inbound {
     ///
     /// # Errors
     /// When the rest of a service message is not what its number promises.
-    pub(super) fn read(message: &Message) -> Result<Self, DecodeError> {
-        let body = &message.body;
+    pub(super) fn read(message: &MessageView<'_>) -> Result<Self, DecodeError> {
+        let body = message.body;
         Ok(match message.object_id() {
-            RPC_RESULT_ID => Self::Answer(RpcResult::read(body)?),
+            RPC_RESULT_ID => Self::Answer(RpcResult::take(message.body_bytes())?),
             MsgsAck::ID => Self::Acks(read::<MsgsAck>(body)?.msg_ids),
             BadMsgNotification::ID => {
                 let refusal = read::<BadMsgNotification>(body)?;
@@ -115,7 +115,7 @@ impl Inbound {
             MsgsStateInfo::ID => Self::StateInfo(read(body)?),
             MsgsStateReq::ID => Self::StateRequest(read::<MsgsStateReq>(body)?.msg_ids),
             MsgsAllInfo::ID => Self::States(read(body)?),
-            _ => Self::Push(body.clone()),
+            _ => Self::Push(message.body_bytes()),
         })
     }
 
@@ -125,6 +125,6 @@ impl Inbound {
     }
 }
 
-fn read<T: Decode>(body: &Bytes) -> Result<T, DecodeError> {
-    T::decode(&mut Reader::shared(body))
+fn read<T: Decode>(body: &[u8]) -> Result<T, DecodeError> {
+    T::decode(&mut Reader::new(body))
 }

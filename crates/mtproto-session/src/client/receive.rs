@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mtproto_pack::{Item, Limits, Message, flatten};
+use mtproto_pack::{Found, Limits, Message, walk};
 use mtproto_tl::{MsgId, Seqno, SessionId};
 use smallvec::SmallVec;
 
@@ -25,6 +25,21 @@ struct Received {
     inbound: Inbound,
 }
 
+/// The messages of one packet. Few packets have more than take no memory apart.
+type Messages = SmallVec<[Received; 32]>;
+
+impl Received {
+    fn read(found: &Found<'_>) -> Result<Self, Fault> {
+        let Found { message, copied_by, .. } = found;
+        let (id, seqno) = (message.id, message.seqno);
+        if !id.is_from_server() {
+            return Err(Fault::NotFromServer { id });
+        }
+        let inbound = Inbound::read(message).map_err(|error| Fault::Malformed { id, error })?;
+        Ok(Self { id, seqno, copied_by: copied_by.map(|(copy, _)| copy), inbound })
+    }
+}
+
 impl ClientSession {
     /// Takes a decrypted packet that came over `link`; `session_id` is the one in its header. A
     /// packet of a session that this one has replaced is ignored.
@@ -45,7 +60,8 @@ impl ClientSession {
             return Ok(());
         }
         let (id, seqno) = (message.id, message.seqno);
-        let (is_container, mut messages) = self.read(message)?;
+        let mut messages = SmallVec::new();
+        let is_container = self.read(&message, &mut messages)?;
         self.pings.heard(link, now);
         if self.is_too_old(id) {
             // It may be somebody's recording; what puts a wrong clock right is believed by its
@@ -54,43 +70,46 @@ impl ClientSession {
         } else {
             self.learn_time(id);
         }
-        if is_container {
-            if self.inbox.arrival(id) != Arrival::New {
-                return Ok(());
-            }
-            self.inbox.insert(id, seqno, MsgState::NO_ACK);
+        if is_container && self.inbox.arrival(id) != Arrival::New {
+            return Ok(());
         }
         for message in messages {
             self.accept(link, message);
         }
+        // After what is in it, whose ids are lower. Another session may have begun by that.
+        if is_container && session_id == self.session_id {
+            self.inbox.receive(id, seqno, MsgState::NO_ACK);
+        }
         Ok(())
     }
 
-    /// Reads all of a packet, or nothing.
+    /// Reads all of a packet, or nothing. Tells whether it is a container.
     // req: S40, S49
-    fn read(&self, outer: Message) -> Result<(bool, SmallVec<[Received; 1]>), Fault> {
+    fn read(&self, outer: &Message, messages: &mut Messages) -> Result<bool, Fault> {
         let id = outer.id;
         if !id.is_from_server() {
             return Err(Fault::NotFromServer { id });
         }
         let limits = Limits { inflated_max: self.config.inflated_max };
-        let flat = flatten(outer, limits).map_err(|error| Fault::Packet { id, error })?;
-        let messages = flat.items.into_iter().map(|Item { message, copied_by }| {
-            let Message { id, seqno, .. } = message;
-            if !id.is_from_server() {
-                return Err(Fault::NotFromServer { id });
+        let mut fault = None;
+        let is_container = walk(outer, limits, |found| {
+            if fault.is_none() {
+                messages.reserve(1 + found.followers);
+                match Received::read(&found) {
+                    Ok(message) => messages.push(message),
+                    Err(first) => fault = Some(first),
+                }
             }
-            let inbound =
-                Inbound::read(&message).map_err(|error| Fault::Malformed { id, error })?;
-            Ok(Received { id, seqno, copied_by: copied_by.map(|(copy, _)| copy), inbound })
         });
-        Ok((flat.is_container, messages.collect::<Result<_, _>>()?))
+        let is_container = is_container.map_err(|error| Fault::Packet { id, error })?;
+        fault.map_or(Ok(is_container), Err)
     }
 
     // req: S97
     fn accept(&mut self, link: LinkId, message: Received) {
         let Received { id, seqno, copied_by, inbound } = message;
-        let arrival = self.inbox.arrival(id);
+        let ack = if seqno.is_content_related() { MsgState(0) } else { MsgState::NO_ACK };
+        let arrival = self.inbox.receive(id, seqno, ack);
         // What is too old to tell may be taken again if it is an answer: those have one outcome
         // anyway.
         let is_taken = match arrival {
@@ -98,10 +117,6 @@ impl ClientSession {
             Arrival::Duplicate(_) => false,
             Arrival::TooOld => matches!(inbound, Inbound::Answer(_)),
         };
-        if arrival == Arrival::New {
-            let ack = if seqno.is_content_related() { MsgState(0) } else { MsgState::NO_ACK };
-            self.inbox.insert(id, seqno, ack);
-        }
         // req: S3, S13, S37, S95, S96
         if seqno.is_content_related() && arrival != Arrival::TooOld || is_taken {
             self.owe(id, seqno);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mtproto_pack::{Message, RpcAnswer, RpcResult};
+use mtproto_pack::{Message, MessageView, RpcAnswer, RpcResult};
 use mtproto_tl::{Author, MsgId, Seqno, types};
 
 use super::inbound::Inbound;
@@ -57,7 +57,7 @@ impl ClientSession {
             return self.handle_unrequested(link, id, answer);
         };
         self.compare_times(answer.req_msg_id, id);
-        let outcome = match RpcAnswer::read(&answer.result, self.config.inflated_max) {
+        let outcome = match RpcAnswer::take(answer.result, self.config.inflated_max) {
             Ok(RpcAnswer::Ok(object)) => Ok(object),
             Ok(RpcAnswer::Error(error)) => Err(RequestError::Rpc(error)),
             Ok(RpcAnswer::Drop(_)) => Err(RequestError::Dropped),
@@ -77,7 +77,7 @@ impl ClientSession {
             | Inbound::Salts(_)
             | Inbound::SessionDestroyed { .. }
             | Inbound::StateInfo(_)),
-        ) = Inbound::read(&message)
+        ) = Inbound::read(&MessageView::of(&message))
         {
             self.act(link, id, inner);
         }
