@@ -31,8 +31,13 @@ impl AckQueue {
 
     /// Records that `id` must be acknowledged within the delay.
     pub fn owe(&mut self, id: MsgId, now: Instant) {
-        let delay = if self.owed.len() + 1 < self.batch { self.delay } else { Duration::ZERO };
-        self.owe_by(id, now + delay);
+        // Time does not run back, so the first to be owed is the first to be due.
+        let due = match self.due {
+            _ if self.owed.len() + 1 >= self.batch => now,
+            Some(earlier) => earlier,
+            None => now + self.delay,
+        };
+        self.owe_by(id, due);
     }
 
     /// Records that `id` must be acknowledged with the next drain: the peer asks by repeating
@@ -72,11 +77,15 @@ impl AckQueue {
     /// As [`AckQueue::take`], to the end of `taken`; the queue keeps its memory. Returns how many.
     // req: S13, S47
     pub(crate) fn take_to(&mut self, taken: &mut VecDeque<MsgId>) -> usize {
-        let count = self.owed.len().min(IDS_MAX);
-        taken.extend(self.owed.drain(..count));
-        if self.owed.is_empty() {
-            self.due = None;
+        if self.owed.len() > IDS_MAX {
+            taken.extend(self.owed.drain(..IDS_MAX));
+            return IDS_MAX;
         }
+        let (count, (first, second)) = (self.owed.len(), self.owed.as_slices());
+        taken.extend(first);
+        taken.extend(second);
+        self.owed.clear();
+        self.due = None;
         count
     }
 

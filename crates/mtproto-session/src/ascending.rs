@@ -52,13 +52,14 @@ impl<K: Serial, V> Ascending<K, V> {
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {
-        let index = self.find(key)?;
-        if index == 0 {
-            let (_, value) = self.slots.pop_front()?;
+        if let Some((_, value)) = self.slots.pop_front_if(|(first, _)| *first == key) {
             self.len -= 1;
-            while self.slots.pop_front_if(|(_, value)| value.is_none()).is_some() {}
+            while self.slots.front().is_some_and(|(_, value)| value.is_none()) {
+                self.slots.pop_front();
+            }
             return value;
         }
+        let index = self.find(key)?;
         let value = self.slots.get_mut(index)?.1.take()?;
         self.len -= 1;
         if self.slots.len() > 2 * self.len + GAPS_MIN {

@@ -118,7 +118,10 @@ impl Packet {
         if self.is_empty() {
             self.reserve(MESSAGE_HEADER_LEN + body.len());
         }
-        self.write(id, seqno, |out| out.extend_from_slice(body));
+        if self.begin(id, seqno) {
+            self.out.extend_from_slice(&message_header(id, seqno, body.len()));
+        }
+        self.out.extend_from_slice(body);
     }
 
     /// Adds a message that is not content-related, and gives it the next id.
@@ -133,8 +136,17 @@ impl Packet {
         if self.is_empty() {
             self.reserve(MESSAGE_HEADER_LEN + SERVICE_LEN);
         }
-        let id = ids.issue(time, author);
-        self.write(id, seqnos.service(), |out| object.encode(out));
+        let (id, seqno) = (ids.issue(time, author), seqnos.service());
+        let in_container = self.begin(id, seqno);
+        let header_at = self.out.len();
+        if in_container {
+            self.out.extend_from_slice(&[0; MESSAGE_HEADER_LEN]);
+        }
+        object.encode(&mut self.out);
+        if in_container {
+            let body_len = self.out.len() - header_at - MESSAGE_HEADER_LEN;
+            put(&mut self.out, header_at, message_header(id, seqno, body_len));
+        }
         id
     }
 
@@ -164,8 +176,12 @@ impl Packet {
         let Some((id, seqno)) = self.alone.take() else {
             return self.out.extend_from_slice(&container_header(0));
         };
-        let message = message_header(id, seqno, body_len);
-        self.out.splice(ROOM_LEN..ROOM_LEN, container_header(0).into_iter().chain(message));
+        let (body_at, end) = (ROOM_LEN + CONTAINER_HEADER_LEN + MESSAGE_HEADER_LEN, self.out.len());
+        self.out.resize(body_at + body_len, 0);
+        self.out.copy_within(ROOM_LEN..end, body_at);
+        put(&mut self.out, ROOM_LEN, container_header(0));
+        let header = message_header(id, seqno, body_len);
+        put(&mut self.out, ROOM_LEN + CONTAINER_HEADER_LEN, header);
     }
 
     /// Lets nothing follow what is in it.
@@ -201,20 +217,16 @@ impl Packet {
         Some(OutMessage { id: ids.issue(time, author), seqno, packet: self.out })
     }
 
-    fn write(&mut self, id: MsgId, seqno: Seqno, body: impl FnOnce(&mut Vec<u8>)) {
+    /// A message begins. Returns whether it does with its header, in a container.
+    fn begin(&mut self, id: MsgId, seqno: Seqno) -> bool {
         self.has_reply |= id.0 & 3 == Author::ServerReply as u64;
         self.count += 1;
         if self.count == 1 && !self.is_container {
             self.alone = Some((id, seqno));
-            return body(&mut self.out);
+            return false;
         }
         self.wrap();
-        let header_at = self.out.len();
-        self.out.extend_from_slice(&[0; MESSAGE_HEADER_LEN]);
-        body(&mut self.out);
-        let body_len = self.out.len() - header_at - MESSAGE_HEADER_LEN;
-        debug_assert!(body_len.is_multiple_of(4), "TL objects are made of words");
-        put(&mut self.out, header_at, message_header(id, seqno, body_len));
+        true
     }
 
     /// Bytes that its messages take in a container.

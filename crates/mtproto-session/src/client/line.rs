@@ -19,7 +19,9 @@ impl Line {
     }
 
     pub(super) fn remove(&mut self, request: RequestId) {
-        if let Ok(index) = self.0.binary_search(&request) {
+        if !self.0.is_empty()
+            && let Ok(index) = self.0.binary_search(&request)
+        {
             self.0.remove(index);
         }
     }

@@ -73,7 +73,7 @@ impl ClientSession {
         if is_container && self.inbox.arrival(id) != Arrival::New {
             return Ok(());
         }
-        for message in messages {
+        for message in messages.drain(..) {
             self.accept(link, message);
         }
         // After what is in it, whose ids are lower. Another session may have begun by that.

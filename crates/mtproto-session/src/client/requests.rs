@@ -1,5 +1,6 @@
 //! Requests from the moment the caller makes them until their one outcome.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -105,6 +106,8 @@ pub(super) struct Requests {
     repeats: Line,
     /// Every id that a request was sent under: the answer may be to any of them.
     by_msg: Ascending<MsgId, RequestId>,
+    /// The ids that a request was sent under before its last, oldest first. Few have any.
+    former: BTreeMap<RequestId, Vec<MsgId>>,
     /// Before this nothing has been unanswered for long. To know it better is not worth a list:
     /// the requests that there are then are looked through, and tell the next such moment.
     next_check: Option<Instant>,
@@ -117,8 +120,6 @@ struct Entry {
     alone: bool,
     refusals: u8,
     sent: Option<Sent>,
-    /// Ids that it was sent under before, oldest first.
-    earlier: Vec<MsgId>,
 }
 
 /// How a request was sent last.
@@ -126,9 +127,8 @@ struct Entry {
 struct Sent {
     id: MsgId,
     seqno: Seqno,
-    /// The packet that it stood in last, if it is not the first under this id: that one is where
-    /// the id leads.
-    repeated_in: Option<MsgId>,
+    /// The packet that it stood in last, if it was repeated; the first is where its id leads.
+    packet: MsgId,
     link: LinkId,
     check_at: Instant,
     /// The server may have it from an earlier packet, or may yet take that packet: only under the
@@ -172,31 +172,37 @@ impl Requests {
         let len = body.current().len();
         self.bytes += len;
         self.waiting_bytes += len;
-        let earlier = Vec::new();
-        let entry = Entry { body, options, alone: false, refusals: 0, sent: None, earlier };
+        let entry = Entry { body, options, alone: false, refusals: 0, sent: None };
         self.entries.push(id, entry);
         self.waiting.insert(id);
         id
     }
 
+    /// Takes the request out that was sent under `id`, now or before.
+    pub(super) fn answered(&mut self, id: MsgId) -> Option<RequestId> {
+        let request = self.find(id)?;
+        self.remove(request).map(|_| request)
+    }
+
     /// Takes a request out; the id it has on the server, if it was sent.
     pub(super) fn remove(&mut self, request: RequestId) -> Option<Option<MsgId>> {
-        let Entry { body, sent, earlier, .. } = self.entries.remove(request)?;
-        self.bytes -= body.current().len();
-        for id in earlier {
+        let Entry { body, sent, .. } = self.entries.remove(request)?;
+        let len = body.current().len();
+        self.bytes -= len;
+        for id in self.former.remove(&request).into_iter().flatten() {
             self.by_msg.remove(id);
-        }
-        if let Some(sent) = &sent {
-            self.repeats.remove(request);
-            self.by_msg.remove(sent.id);
-        } else {
-            self.waiting.remove(request);
-            self.waiting_bytes -= body.current().len();
         }
         if self.entries.is_empty() {
             self.next_check = None;
         }
-        Some(sent.map(|sent| sent.id))
+        let Some(sent) = sent else {
+            self.waiting.remove(request);
+            self.waiting_bytes -= len;
+            return Some(None);
+        };
+        self.repeats.remove(request);
+        self.by_msg.remove(sent.id);
+        Some(Some(sent.id))
     }
 
     /// The request that was sent under `id`, now or before.
@@ -207,7 +213,8 @@ impl Requests {
     /// The packet that the request was repeated in last, if the server has refused the packet that
     /// its id leads to and it has not been sent under another since.
     pub(super) fn taken_in(&self, id: MsgId) -> Option<MsgId> {
-        self.sent_as(id).filter(|sent| !sent.is_unrefused)?.repeated_in
+        let sent = self.sent_as(id).filter(|sent| !sent.is_unrefused && sent.is_repeated())?;
+        Some(sent.packet)
     }
 
     pub(super) fn wants_quick_ack(&self, request: RequestId) -> bool {
@@ -249,7 +256,7 @@ impl Requests {
     pub(super) fn send_anew(&mut self, request: RequestId) {
         let Some(entry) = self.entries.get_mut(request) else { return };
         if let Some(sent) = entry.sent.take() {
-            entry.earlier.push(sent.id);
+            self.former.entry(request).or_default().push(sent.id);
             self.waiting_bytes += entry.body.current().len();
             self.waiting.insert(request);
         }
@@ -289,7 +296,7 @@ impl Requests {
         let request = self.find(id)?;
         let sent = self.sent_as_mut(id)?;
         let is_first = std::mem::take(&mut sent.is_unrefused);
-        (sent.repeated_in.is_none() || !is_first).then_some(request)
+        (!sent.is_repeated() || !is_first).then_some(request)
     }
 
     /// The server refuses `packet`, the next after the packet `before`. Returns the requests that
@@ -300,7 +307,7 @@ impl Requests {
             let Some(sent) = &mut entry.sent else { continue };
             let led_there = before < sent.id && sent.id <= packet;
             sent.is_unrefused &= !led_there;
-            if sent.repeated_in.map_or(led_there, |last| last == packet) {
+            if sent.packet == packet || led_there && !sent.is_repeated() {
                 refused.push(request);
             }
         }
@@ -317,9 +324,9 @@ impl Requests {
     pub(super) fn restart(&mut self) {
         for (_, entry) in self.entries.iter_mut() {
             entry.sent = None;
-            entry.earlier.clear();
         }
         self.by_msg = Ascending::default();
+        self.former.clear();
         self.next_check = None;
         self.repeats = Line::default();
         self.waiting = self.entries.iter().map(|(request, _)| request).collect();
@@ -329,8 +336,7 @@ impl Requests {
     /// Requests that were sent last in `packet` or in one before it, by what they were sent as.
     pub(super) fn sent_until(&self, packet: MsgId) -> Vec<MsgId> {
         let sent = self.entries.iter().filter_map(|(_, entry)| entry.sent.as_ref());
-        let until = sent.filter(|sent| sent.repeated_in.unwrap_or(sent.id) <= packet);
-        until.map(|sent| sent.id).collect()
+        sent.filter(|sent| sent.packet <= packet).map(|sent| sent.id).collect()
     }
 
     /// A link is lost: short requests that went over it are repeated. The rest is returned, to be
@@ -395,8 +401,10 @@ impl Requests {
         let body = entry.body.make(id, session_id);
         self.bytes = self.bytes - len + body.len();
         packet.push(id, seqno, body);
-        if entry.earlier.len() >= REQUEST_MSG_IDS_MAX {
-            self.by_msg.remove(entry.earlier.remove(0));
+        if let Some(former) = self.former.get_mut(&request)
+            && former.len() >= REQUEST_MSG_IDS_MAX
+        {
+            self.by_msg.remove(former.remove(0));
         }
         self.by_msg.push(id, request);
         let check_at = now + STATE_ASK_DELAY;
@@ -404,7 +412,7 @@ impl Requests {
         entry.sent = Some(Sent {
             id,
             seqno,
-            repeated_in: None,
+            packet: id,
             link,
             check_at,
             keeps_id: false,
@@ -429,7 +437,7 @@ impl Requests {
     /// Records the packet that a repeated request stands in.
     pub(super) fn left_in(&mut self, request: RequestId, packet: MsgId) {
         if let Some(sent) = self.sent_mut(request) {
-            sent.repeated_in = Some(packet);
+            sent.packet = packet;
         }
     }
 
@@ -485,6 +493,12 @@ impl Requests {
     fn sent_as_mut(&mut self, id: MsgId) -> Option<&mut Sent> {
         let sent = self.sent_mut(self.find(id)?)?;
         (sent.id == id).then_some(sent)
+    }
+}
+
+impl Sent {
+    fn is_repeated(&self) -> bool {
+        self.packet != self.id
     }
 }
 

@@ -124,7 +124,7 @@ impl ClientSession {
             self.acks.deadline().filter(|_| can_send),
             self.pings.deadline(),
             self.requests.next_check(),
-            can_send.then(|| self.salts_due()),
+            can_send.then(|| self.salts_due(self.clock.now(self.now))),
             self.turns.deadline(newest),
         ];
         deadlines.into_iter().flatten().min()
@@ -205,7 +205,7 @@ impl ClientSession {
             };
         }
         // req: S21, S22
-        if self.salts_due() <= self.now && draft.packet.has_room(ERRAND_LEN_MAX) {
+        if self.salts_due(draft.time) <= self.now && draft.packet.has_room(ERRAND_LEN_MAX) {
             let num = i32::try_from(FUTURE_SALTS_MAX).unwrap_or(i32::MAX);
             let query = functions::GetFutureSalts { num };
             let id = self.add_service(draft, &query, Errand::FutureSalts);
@@ -286,8 +286,8 @@ impl ClientSession {
     }
 
     /// When salts are to be asked for.
-    fn salts_due(&self) -> Instant {
-        let known_for = self.salts.known_for(self.clock.now(self.now));
+    fn salts_due(&self, time: ServerTime) -> Instant {
+        let known_for = self.salts.known_for(time);
         let needed = self.now + known_for.saturating_sub(SALTS_AHEAD_MIN);
         needed.max(self.errands.salts_due(self.now))
     }

@@ -53,7 +53,7 @@ impl ClientSession {
     /// An answer to a request, the first to any of the messages that carried it.
     // req: S1, S2, S4, S6, S53
     fn handle_answer(&mut self, link: LinkId, id: MsgId, answer: RpcResult) {
-        let Some(request) = self.requests.find(answer.req_msg_id) else {
+        let Some(request) = self.requests.answered(answer.req_msg_id) else {
             return self.handle_unrequested(link, id, answer);
         };
         self.compare_times(answer.req_msg_id, id);
@@ -63,7 +63,6 @@ impl ClientSession {
             Ok(RpcAnswer::Drop(_)) => Err(RequestError::Dropped),
             Err(error) => Err(RequestError::Unreadable(error)),
         };
-        self.requests.remove(request);
         self.tell(ClientEvent::Answer { request, outcome });
     }
 
