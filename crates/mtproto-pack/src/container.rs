@@ -154,6 +154,12 @@ impl<'a> MessageView<'a> {
         self.owner.slice_ref(self.body)
     }
 
+    /// What follows the first `count` bytes of its body, which shares the memory of the packet.
+    #[must_use]
+    pub fn body_after(&self, count: usize) -> Bytes {
+        self.owner.slice_ref(self.body.get(count..).unwrap_or_default())
+    }
+
     /// The message, which shares the memory of the packet.
     #[must_use]
     pub fn to_message(&self) -> Message {

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use mtproto_tl::{DecodeError, Encode, MsgId, Reader, Seqno, encode_byte_string};
 
 use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
-use crate::object_id;
+use crate::{MessageView, object_id};
 
 /// `rpc_result#f35c6d01`.
 pub const RPC_RESULT_ID: u32 = 0xf35c_6d01;
@@ -38,22 +38,25 @@ impl RpcResult {
     /// # Errors
     /// `UnknownConstructor`, `Truncated`.
     pub fn read(object: &Bytes) -> Result<Self, DecodeError> {
-        Self::take(object.clone())
+        let req_msg_id = Self::query_of(object)?;
+        Ok(Self { req_msg_id, result: object.slice(RPC_RESULT_HEADER_LEN..) })
     }
 
-    /// As [`RpcResult::read`], of an object that is of no other use.
+    /// As [`RpcResult::read`], where it lies in its packet.
     ///
     /// # Errors
     /// `UnknownConstructor`, `Truncated`.
-    pub fn take(mut object: Bytes) -> Result<Self, DecodeError> {
-        let mut input = Reader::new(&object);
+    pub fn read_from(message: &MessageView<'_>) -> Result<Self, DecodeError> {
+        let req_msg_id = Self::query_of(message.body)?;
+        Ok(Self { req_msg_id, result: message.body_after(RPC_RESULT_HEADER_LEN) })
+    }
+
+    fn query_of(object: &[u8]) -> Result<MsgId, DecodeError> {
+        let mut input = Reader::new(object);
         match input.u32()? {
-            RPC_RESULT_ID => (),
-            id => return Err(DecodeError::UnknownConstructor { id }),
+            RPC_RESULT_ID => Ok(MsgId(input.u64()?)),
+            id => Err(DecodeError::UnknownConstructor { id }),
         }
-        let req_msg_id = MsgId(input.u64()?);
-        object.advance(RPC_RESULT_HEADER_LEN);
-        Ok(Self { req_msg_id, result: object })
     }
 }
 

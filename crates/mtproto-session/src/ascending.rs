@@ -42,8 +42,12 @@ impl<K: Serial, V> Ascending<K, V> {
         self.len += 1;
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: K) -> Option<&V> {
-        self.slots.get(self.find(key)?)?.1.as_ref()
+        match self.slots.front() {
+            Some((first, value)) if *first == key => value.as_ref(),
+            _ => self.slots.get(self.find(key)?)?.1.as_ref(),
+        }
     }
 
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
@@ -51,6 +55,7 @@ impl<K: Serial, V> Ascending<K, V> {
         self.slots.get_mut(index)?.1.as_mut()
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {
         if let Some((_, value)) = self.slots.pop_front_if(|(first, _)| *first == key) {
             self.len -= 1;
@@ -59,6 +64,10 @@ impl<K: Serial, V> Ascending<K, V> {
             }
             return value;
         }
+        self.remove_inner(key)
+    }
+
+    fn remove_inner(&mut self, key: K) -> Option<V> {
         let index = self.find(key)?;
         let value = self.slots.get_mut(index)?.1.take()?;
         self.len -= 1;
@@ -88,10 +97,7 @@ impl<K: Serial, V> Ascending<K, V> {
 
     /// Where `key` stands, or stood.
     fn find(&self, key: K) -> Option<usize> {
-        let (first, last) = (self.slots.front()?.0, self.slots.back()?.0);
-        if key == first {
-            return Some(0);
-        }
+        let last = self.slots.back()?.0;
         // Numbers that all are there stand as far apart as they differ.
         let distance = usize::try_from(last.number().checked_sub(key.number())?).ok()?;
         let guess = (self.slots.len() - 1).checked_sub(distance);

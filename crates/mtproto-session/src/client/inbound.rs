@@ -77,7 +77,7 @@ impl Inbound {
     pub(super) fn read(message: &MessageView<'_>) -> Result<Self, DecodeError> {
         let body = message.body;
         Ok(match message.object_id() {
-            RPC_RESULT_ID => Self::Answer(RpcResult::take(message.body_bytes())?),
+            RPC_RESULT_ID => Self::Answer(RpcResult::read_from(message)?),
             MsgsAck::ID => Self::Acks(read::<MsgsAck>(body)?.msg_ids),
             BadMsgNotification::ID => {
                 let refusal = read::<BadMsgNotification>(body)?;

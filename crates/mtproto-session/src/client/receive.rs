@@ -93,8 +93,10 @@ impl ClientSession {
         let limits = Limits { inflated_max: self.config.inflated_max };
         let mut fault = None;
         let is_container = walk(outer, limits, |found| {
-            if fault.is_none() {
+            if messages.is_empty() {
                 messages.reserve(1 + found.followers);
+            }
+            if fault.is_none() {
                 match Received::read(&found) {
                     Ok(message) => messages.push(message),
                     Err(first) => fault = Some(first),
