@@ -2,6 +2,7 @@
 //! query to the sealed packet and back. Against grammers-mtproto, and against a floor that writes
 //! and walks the same bytes without keeping anything.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use mtproto_crypto::envelope::{
 use mtproto_crypto::{AuthKey, Direction, OsRandom};
 use mtproto_pack::{CONTAINER_ID, Message, RPC_RESULT_ID, read_container, write_container};
 use mtproto_session::client::{
-    ClientEvent, ClientOutput, ClientSession, ClientSessionConfig, RequestOptions,
+    ClientEvent, ClientOutput, ClientSession, ClientSessionConfig, RequestId, RequestOptions,
 };
 use mtproto_session::{LinkId, Outgoing, Salts, ServerClock};
 use mtproto_tl::{Author, MsgId, Salt, Seqno, ServerTime, SessionId};
@@ -37,13 +38,18 @@ fn main() {
 }
 
 fn out(bench: &mut Bench, fixture: &Fixture) {
-    let mut random = OsRandom::new();
+    let (mut random, mut asked, resting) = (OsRandom::new(), 0, Cell::new(None));
     let (mut theirs, mut buffer) = (peer(fixture), DequeBuffer::with_capacity(4096, 256));
     let mut floor = Floor::new();
     let cases = [
         Case::ours_with(
             "ours",
-            || fixture.session(),
+            || {
+                // One session all along: what it asked before is not wanted any more.
+                let mut session = resting.take().unwrap_or_else(|| fixture.session());
+                fixture.give_up(&mut session, &mut asked);
+                session
+            },
             |mut session| {
                 for _ in 0..PACKETS {
                     fixture.ask(&mut session, |outgoing| {
@@ -53,7 +59,7 @@ fn out(bench: &mut Bench, fixture: &Fixture) {
                         black_box(packet);
                     });
                 }
-                session
+                resting.set(Some(session));
             },
         )
         .of(PACKETS as u32),
@@ -152,6 +158,16 @@ impl Fixture {
                 ClientOutput::Close { .. } | ClientOutput::Event(_) => {}
             }
         }
+    }
+
+    /// Cancels the requests of a session after the first `asked`, and counts them as asked.
+    fn give_up(&self, session: &mut ClientSession, asked: &mut u64) {
+        for _ in 0..session.pending_requests() {
+            *asked += 1;
+            session.cancel(RequestId(*asked), self.now);
+        }
+        assert_eq!(session.pending_requests(), 0);
+        while !matches!(session.poll_output(), ClientOutput::Wait(_)) {}
     }
 
     /// Takes a packet in; returns how many requests it answers.

@@ -1,5 +1,5 @@
-//! What the protocol's own messages in the packets sent last were about: a refusal names a packet or
-//! a message in it, and what went over a lost link may be lost. Requests know that themselves.
+//! What the protocol's own messages in the packets sent last were about: a refusal names a packet
+//! or a message in it, and what went over a lost link may be lost. Requests know that themselves.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,7 +13,8 @@ use crate::{AckQueue, IDS_MAX, LinkId};
 /// The most packets that are remembered.
 pub const SENT_PACKETS_MAX: usize = 4096;
 
-/// The most acknowledged ids that are remembered. If one beyond it is lost, its message comes again.
+/// The most acknowledged ids that are remembered. If an acknowledgement beyond it is lost, the
+/// message comes again.
 pub const SENT_ACKS_MAX: usize = 2 * IDS_MAX;
 
 /// How long a packet is remembered.
