@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mtproto_pack::{Found, Limits, Message, walk};
+use mtproto_pack::{Found, Limits, Message, MessageView, walk};
 use mtproto_tl::{MsgId, Seqno, SessionId};
 use smallvec::SmallVec;
 
@@ -92,7 +92,7 @@ impl ClientSession {
         }
         let limits = Limits { inflated_max: self.config.inflated_max };
         let mut fault = None;
-        let is_container = walk(outer, limits, |found| {
+        let is_container = walk(MessageView::of(outer), limits, |found| {
             if messages.is_empty() {
                 messages.reserve(1 + found.followers);
             }
