@@ -172,6 +172,21 @@ impl Wire {
         self.finish(out)
     }
 
+    /// Frames a packet in the memory that it has. Every frame before it is finished; what is
+    /// returned stands behind all of them.
+    ///
+    /// # Errors
+    /// What the caller did wrong.
+    pub fn enclose(&mut self, payload: Vec<u8>, quick_ack: bool) -> Result<Vec<u8>, Misuse> {
+        let (len, mut frame) = (payload.len(), payload);
+        // What belongs before the payload is written behind it, where there is room, and moves.
+        self.begin(len, quick_ack, &mut frame)?;
+        frame.rotate_left(len);
+        self.stream()?.rotated(len);
+        self.finish(&mut frame)?;
+        Ok(frame)
+    }
+
     /// Starts a frame around `len` bytes that the caller appends to `out` next, so that a packet
     /// can be laid out and sealed where it will be sent from. Several frames may be begun before
     /// [`finish`](Self::finish); until then the caller does nothing but append payloads, and change
@@ -282,6 +297,12 @@ impl Stream {
         let quick_ack = quick_ack && self.kind.framing.has_quick_acks();
         self.writer.begin(len, quick_ack, out);
         Ok(())
+    }
+
+    /// The payload of the frame that was begun moved from before its prefix to behind it.
+    fn rotated(&mut self, payload_len: usize) {
+        self.writer.rotated(payload_len);
+        self.unfinished_from = self.unfinished_from.and_then(|from| from.checked_sub(payload_len));
     }
 
     fn quick_ack<B: OutputBuffer>(&mut self, token: u32, out: &mut B) -> Result<(), Misuse> {

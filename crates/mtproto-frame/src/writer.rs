@@ -54,6 +54,13 @@ impl FrameWriter {
         self.open = Some(OpenFrame { payload_at: out.len(), payload_len: len });
     }
 
+    /// The payload of the open frame moved from before its prefix to behind it.
+    pub(crate) fn rotated(&mut self, payload_len: usize) {
+        if let Some(frame) = &mut self.open {
+            frame.payload_at -= payload_len;
+        }
+    }
+
     /// Writes what follows the payload of the open frame, if one is open. A checksum is filled in
     /// by
     /// [`sum`](Self::sum), since the payload may still change.

@@ -246,10 +246,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for StreamLink<S> {
         if unsent >= UNSENT_MAX {
             return Err(LinkError::Full { unsent, max: UNSENT_MAX });
         }
+        let StreamState { wire, output, .. } = &mut self.state;
+        let item = match item {
+            // Memory that nobody else has becomes the output.
+            Outbound::Packet { payload, quick_ack } if output.is_empty() => {
+                match payload.try_into_mut() {
+                    Ok(payload) => {
+                        *output = wire.enclose(payload.into(), quick_ack)?;
+                        return Ok(());
+                    }
+                    Err(payload) => Outbound::Packet { payload, quick_ack },
+                }
+            }
+            item => item,
+        };
         if let Outbound::Packet { payload, .. } = &item {
-            self.state.output.reserve(payload.len() + FRAME_OVERHEAD);
+            output.reserve(payload.len() + FRAME_OVERHEAD);
         }
-        Ok(self.state.wire.send(&item, &mut self.state.output)?)
+        Ok(wire.send(&item, output)?)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {

@@ -39,6 +39,22 @@ fn a_buffer_may_be_of_either_kind() {
 }
 
 #[test]
+fn a_packet_is_framed_in_its_own_memory() {
+    for case in cases() {
+        let (mut copying, mut enclosing) = (case.wires().0, case.wires().0);
+        for (blocks, quick_ack) in [(5, false), (2, true), (400, false)] {
+            let payload = encrypted(blocks);
+            let item = Outbound::Packet { payload: payload.clone(), quick_ack };
+            let mut copied = Vec::new();
+            copying.send(&item, &mut copied).unwrap();
+            assert_eq!(enclosing.enclose(payload.into(), quick_ack), Ok(copied));
+        }
+    }
+    let mut client = client(Framing::Intermediate);
+    assert_eq!(client.enclose(vec![], false), Err(Misuse::PayloadRefused { len: 0 }));
+}
+
+#[test]
 fn a_payload_of_another_length_ends_the_stream() {
     for framing in Framing::ALL {
         let mut client = client(framing);

@@ -34,10 +34,12 @@ impl ServerSession {
     /// Adds what must not share its packet, if there is any.
     pub(super) fn add_alone(&mut self, packet: &mut Packet, way: Way) -> bool {
         let ways = Ways { links: &self.links, turns: &self.turns };
-        let (ids, seqnos, time) = (&mut self.ids, self.seqnos, self.clock.now(self.now));
         self.notices.take_alone(
             |link| ways.of_link(link) == way,
-            |author, body| _ = packet.push_notice(body, author, ids, seqnos, time),
+            |author, body| {
+                let time = self.clock.now(self.now);
+                packet.push_notice(body, author, &mut self.ids, self.seqnos, time);
+            },
         )
     }
 
