@@ -13,8 +13,6 @@ mod aes_ni;
 #[cfg(target_arch = "x86_64")]
 mod aes_sha;
 #[cfg(target_arch = "x86_64")]
-mod avx512;
-#[cfg(target_arch = "x86_64")]
 pub(crate) mod ifma;
 mod portable;
 mod sha256;
@@ -106,8 +104,6 @@ impl Cpu {
     pub(crate) fn sha256(self, hashes: &mut [Hash<'_>]) {
         match self.hasher {
             #[cfg(target_arch = "x86_64")]
-            Hasher::Avx512(token) => avx512::sha256(token, hashes),
-            #[cfg(target_arch = "x86_64")]
             Hasher::ShaNi(token) => sha_ni::sha256(token, hashes),
             Hasher::Portable => hashes.iter_mut().for_each(portable::sha256),
         }
@@ -160,8 +156,6 @@ impl Cipher {
 #[derive(Clone, Copy, Debug)]
 enum Hasher {
     #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Token),
-    #[cfg(target_arch = "x86_64")]
     ShaNi(sha_ni::Token),
     Portable,
 }
@@ -169,9 +163,7 @@ enum Hasher {
 impl Hasher {
     fn here() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(token) = avx512::Token::detect() {
-            return Self::Avx512(token);
-        } else if let Some(token) = sha_ni::Token::detect() {
+        if let Some(token) = sha_ni::Token::detect() {
             return Self::ShaNi(token);
         }
         Self::Portable
@@ -180,7 +172,6 @@ impl Hasher {
     #[cfg(target_arch = "x86_64")]
     fn sha_ni(self) -> Option<sha_ni::Token> {
         match self {
-            Self::Avx512(token) => Some(token.sha_ni()),
             Self::ShaNi(token) => Some(token),
             Self::Portable => None,
         }

@@ -38,9 +38,8 @@ pub(super) fn decrypt(lane: Lane<'_>) {
 
 /// Takes one hash to its end.
 pub(super) fn sha256(hash: &mut Hash<'_>) {
-    while hash.ready() > 0 {
-        let blocks = hash.take(hash.ready());
-        compress256(&mut hash.state, blocks);
+    while let Some(block) = hash.next_block() {
+        compress256(&mut hash.state, core::slice::from_ref(block));
     }
 }
 

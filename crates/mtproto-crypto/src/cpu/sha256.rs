@@ -1,5 +1,7 @@
 //! SHA-256 as lists of blocks: what every instruction set takes, and what they share.
 
+use core::slice;
+
 use crate::wipe::Wiped;
 
 /// Bytes that one compression takes.
@@ -12,7 +14,7 @@ pub(crate) type Block = [u8; BLOCK_LEN];
 /// wiped when it is dropped, because a hash may be a key.
 pub(crate) struct Hash<'a> {
     pub(super) state: [u32; 8],
-    /// One after the other; empty ones stand at the end.
+    /// One after the other.
     pieces: [&'a [Block]; 3],
 }
 
@@ -37,38 +39,23 @@ impl<'a> Hash<'a> {
         pad(last, rest, BLOCK_LEN + text.len());
         let [first, last] = &ends.0;
         let (first, last): (&Block, &Block) = (first, last);
-        let pieces = [core::slice::from_ref(first), middle, core::slice::from_ref(last)];
-        let mut hash = Self { state: INITIAL, pieces };
-        hash.drop_empty();
-        hash
+        Self { state: INITIAL, pieces: [slice::from_ref(first), middle, slice::from_ref(last)] }
     }
 
-    /// How many blocks can be taken at once; 0 at the end.
-    pub(super) fn ready(&self) -> usize {
-        let [front, ..] = self.pieces;
-        front.len()
+    /// How many blocks are left.
+    pub(super) fn left(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum()
     }
 
-    /// Takes `count` blocks off, of as many as are ready.
-    pub(super) fn take(&mut self, count: usize) -> &'a [Block] {
-        let [front, ..] = &mut self.pieces;
-        let (taken, rest) = front.split_at(count);
-        *front = rest;
-        self.drop_empty();
-        taken
-    }
-
-    fn drop_empty(&mut self) {
-        for _ in 1..self.pieces.len() {
-            if self.ready() == 0 {
-                self.pieces.rotate_left(1);
-            }
-        }
+    /// Takes the next block off.
+    #[inline]
+    pub(super) fn next_block(&mut self) -> Option<&'a Block> {
+        self.pieces.iter_mut().find_map(|piece| piece.split_off_first())
     }
 
     /// The hash, once nothing is left to take.
     pub(crate) fn digest(&self) -> [u8; 32] {
-        debug_assert_eq!(self.ready(), 0, "all blocks went through");
+        debug_assert_eq!(self.left(), 0, "all blocks went through");
         digest(self.state)
     }
 }
@@ -125,31 +112,35 @@ pub(super) const INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
+/// The constants of four rounds, aligned as a register is.
+#[repr(align(16))]
+pub(super) struct Keys(pub(super) [u32; 4]);
+
 /// The constants of the rounds (FIPS 180-4, 4.2.2): quarters of four times four.
 #[rustfmt::skip]
-pub(super) static ROUNDS: [[[u32; 4]; 4]; 4] = [
+pub(super) static ROUNDS: [[Keys; 4]; 4] = [
     [
-        [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
-        [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],
-        [0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3],
-        [0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174],
+        Keys([0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5]),
+        Keys([0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5]),
+        Keys([0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3]),
+        Keys([0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174]),
     ],
     [
-        [0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc],
-        [0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da],
-        [0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7],
-        [0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967],
+        Keys([0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc]),
+        Keys([0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da]),
+        Keys([0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7]),
+        Keys([0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967]),
     ],
     [
-        [0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13],
-        [0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85],
-        [0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3],
-        [0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070],
+        Keys([0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13]),
+        Keys([0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85]),
+        Keys([0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3]),
+        Keys([0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070]),
     ],
     [
-        [0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5],
-        [0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3],
-        [0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208],
-        [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
+        Keys([0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5]),
+        Keys([0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3]),
+        Keys([0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208]),
+        Keys([0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2]),
     ],
 ];

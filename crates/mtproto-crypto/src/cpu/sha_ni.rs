@@ -1,17 +1,20 @@
-//! SHA-256 with the SHA instructions of x86-64: two hashes side by side.
+//! SHA-256 with the SHA instructions of x86-64: up to four hashes side by side.
 //!
-//! A round waits for the one before; the rounds of another message fill the gaps, and two messages
-//! fill them all. Neither branches nor addresses depend on what is hashed.
+//! A round waits for the one before; the rounds of other messages fill the gaps. Neither branches
+//! nor addresses depend on what is hashed.
 
 #![allow(unsafe_code, reason = "loads, stores and the call into code that needs the instructions")]
 
+use core::arch::asm;
 use core::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_loadu_si128, _mm_set_epi64x, _mm_setzero_si128,
     _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
     _mm_shuffle_epi32, _mm_storeu_si128, _mm_unpackhi_epi64, _mm_unpacklo_epi64,
 };
 
-use super::sha256::{Block, ROUNDS};
+use zeroize::Zeroize;
+
+use super::sha256::{Block, Keys, ROUNDS};
 use super::{Hash, PORTABLE_ONLY};
 
 /// Proof that the processor has the instructions: only [`Token::detect`] makes one.
@@ -35,57 +38,158 @@ pub(super) fn sha256(_: Token, hashes: &mut [Hash<'_>]) {
     unsafe { run(hashes) }
 }
 
-/// Keeps two hashes going, each turn as far as the shorter of their pieces goes.
+/// Hashes side by side.
+const STREAMS: usize = 4;
+
+/// Keeps up to [`STREAMS`] hashes going, each turn as far as the shortest goes.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn run(hashes: &mut [Hash<'_>]) {
     let mut waiting = hashes.iter_mut();
-    let (mut one, mut two) = (None, None);
+    let mut streams: [Option<&mut Hash<'_>>; STREAMS] = [const { None }; STREAMS];
     loop {
-        for place in [&mut one, &mut two] {
-            if place.as_ref().is_none_or(|hash: &&mut Hash<'_>| hash.ready() == 0) {
-                *place = waiting.find(|hash| hash.ready() > 0);
+        for place in &mut streams {
+            if place.as_ref().is_none_or(|hash| hash.left() == 0) {
+                *place = waiting.find(|hash| hash.left() > 0);
             }
         }
-        match (&mut one, &mut two) {
-            (Some(one), Some(two)) => {
-                let count = one.ready().min(two.ready());
-                compress([one, two], count);
-            }
-            (Some(last), None) | (None, Some(last)) => {
-                let count = last.ready();
-                compress([last], count);
-            }
-            (None, None) => return,
+        let going = streams.iter().flatten();
+        let Some(count) = going.map(|hash| hash.left()).min() else { return };
+        let mut going = streams.iter_mut().flatten().map(|hash| &mut **hash);
+        match [going.next(), going.next(), going.next(), going.next()] {
+            [Some(a), Some(b), Some(c), Some(d)] => compress([a, b, c, d], count),
+            [Some(a), Some(b), Some(c), None] => compress([a, b, c], count),
+            [Some(a), Some(b), None, _] => compress([a, b], count),
+            [Some(a), None, ..] => compress([a], count),
+            [None, ..] => return,
         }
     }
 }
 
-/// Takes `count` blocks of each, which has that many ready.
+/// Takes `count` blocks of each, which has that many left.
+#[inline(never)]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-#[allow(clippy::indexing_slicing, reason = "there are as many blocks as were taken")]
 fn compress<const N: usize>(mut hashes: [&mut Hash<'_>; N], count: usize) {
-    let mut blocks: [&[Block]; N] = [&[]; N];
-    let mut states = [State::load(&[0; 8]); N];
-    for ((state, blocks), hash) in states.iter_mut().zip(&mut blocks).zip(&mut hashes) {
-        (*state, *blocks) = (State::load(&hash.state), hash.take(count));
-    }
-    for i in 0..count {
-        let mut rounds = states;
-        let mut words = [[_mm_setzero_si128(); 4]; N];
-        for (words, blocks) in words.iter_mut().zip(&blocks) {
-            *words = big_endian(load_block(&blocks[i]));
-        }
-        for (quarter, keys) in ROUNDS.iter().enumerate() {
-            for (state, words) in rounds.iter_mut().zip(&mut words) {
-                state.quarter(words, keys, quarter == 3);
+    let mut states = hashes.each_ref().map(|hash| State::load(&hash.state));
+    let mut rings = [[_mm_setzero_si128(); 4]; N];
+    for _ in 0..count {
+        for (ring, hash) in rings.iter_mut().zip(&mut hashes) {
+            if let Some(block) = hash.next_block() {
+                *ring = big_endian(load_block(block));
             }
         }
+        let mut rounds = states;
+        let mut newest = rings.map(|[.., newest]| newest);
+        let [first @ .., last] = &ROUNDS;
+        for keys in first {
+            sixteen::<true, N>(&mut rounds, &mut rings, &mut newest, keys);
+        }
+        sixteen::<false, N>(&mut rounds, &mut rings, &mut newest, last);
         for (state, rounds) in states.iter_mut().zip(rounds) {
             *state = state.plus(rounds);
         }
     }
+    rings.zeroize();
     for (hash, state) in hashes.iter_mut().zip(states) {
         state.store(&mut hash.state);
+    }
+}
+
+/// Sixteen rounds of each; if there are `MORE`, the words of the next sixteen too.
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn sixteen<const MORE: bool, const N: usize>(
+    states: &mut [State; N],
+    rings: &mut [Ring; N],
+    newest: &mut [__m128i; N],
+    [first, second, third, fourth]: &[Keys; 4],
+) {
+    each::<0, MORE, N>(states, rings, newest, first);
+    each::<1, MORE, N>(states, rings, newest, second);
+    each::<2, MORE, N>(states, rings, newest, third);
+    each::<3, MORE, N>(states, rings, newest, fourth);
+}
+
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn each<const I: usize, const MORE: bool, const N: usize>(
+    states: &mut [State; N],
+    rings: &mut [Ring; N],
+    newest: &mut [__m128i; N],
+    keys: &Keys,
+) {
+    for ((state, ring), newest) in states.iter_mut().zip(rings).zip(newest) {
+        state.four::<I, MORE>(ring, newest, keys);
+    }
+}
+
+/// The words of the next sixteen rounds, four at a time. It stays in memory: there are not enough
+/// registers for those of all hashes.
+type Ring = [__m128i; 4];
+
+impl State {
+    /// Four rounds with the words at `I`; if there are `MORE`, these are replaced by those of the
+    /// rounds after the next twelve.
+    ///
+    /// The order is written down because it is all that counts: left alone, the compiler takes
+    /// one hash through all its rounds before the next, or puts states where they wait for memory.
+    #[inline]
+    #[target_feature(enable = "sha,ssse3,sse4.1")]
+    fn four<const I: usize, const MORE: bool>(
+        &mut self,
+        ring: &mut Ring,
+        newest: &mut __m128i,
+        keys: &Keys,
+    ) {
+        let State(abef, cdgh) = self;
+        let words = ring.as_mut_ptr();
+        if MORE {
+            // SAFETY: reads and writes the four words, which are aligned as a register is.
+            unsafe {
+                asm!(
+                    "movdqa xmm0, [{words} + {this}]",
+                    "movdqa {made}, xmm0",
+                    "paddd xmm0, [{keys}]",
+                    "sha256rnds2 {cdgh}, {abef}",
+                    "pshufd xmm0, xmm0, 14",
+                    "sha256rnds2 {abef}, {cdgh}",
+                    "sha256msg1 {made}, [{words} + {second}]",
+                    "movdqa xmm0, {newest}",
+                    "palignr xmm0, [{words} + {third}], 4",
+                    "paddd {made}, xmm0",
+                    "sha256msg2 {made}, {newest}",
+                    "movdqa [{words} + {this}], {made}",
+                    abef = inout(xmm_reg) *abef,
+                    cdgh = inout(xmm_reg) *cdgh,
+                    keys = in(reg) keys,
+                    newest = in(xmm_reg) *newest,
+                    made = out(xmm_reg) *newest,
+                    words = in(reg) words,
+                    this = const 16 * I,
+                    second = const 16 * ((I + 1) % 4),
+                    third = const 16 * ((I + 2) % 4),
+                    out("xmm0") _,
+                    options(nostack, preserves_flags),
+                );
+            }
+        } else {
+            // SAFETY: reads the four words, which are aligned as a register is.
+            unsafe {
+                asm!(
+                    "movdqa xmm0, [{words} + {this}]",
+                    "paddd xmm0, [{keys}]",
+                    "sha256rnds2 {cdgh}, {abef}",
+                    "pshufd xmm0, xmm0, 14",
+                    "sha256rnds2 {abef}, {cdgh}",
+                    abef = inout(xmm_reg) *abef,
+                    cdgh = inout(xmm_reg) *cdgh,
+                    keys = in(reg) keys,
+                    words = in(reg) words,
+                    this = const 16 * I,
+                    out("xmm0") _,
+                    options(nostack, preserves_flags, readonly),
+                );
+            }
+        }
     }
 }
 
@@ -134,10 +238,10 @@ impl State {
     #[inline]
     #[target_feature(enable = "sha,ssse3,sse4.1")]
     #[allow(clippy::indexing_slicing, reason = "four words and four keys, counted by constants")]
-    pub(super) fn quarter(&mut self, words: &mut [__m128i; 4], keys: &[[u32; 4]; 4], last: bool) {
+    pub(super) fn quarter(&mut self, words: &mut [__m128i; 4], keys: &[Keys; 4], last: bool) {
         let Self(abef, cdgh) = self;
         for i in 0..4 {
-            let keyed = _mm_add_epi32(words[i], load(&keys[i]));
+            let keyed = _mm_add_epi32(words[i], load(&keys[i].0));
             *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, keyed);
             if !last {
                 let (next, third, fourth) =

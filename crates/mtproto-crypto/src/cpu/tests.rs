@@ -27,8 +27,7 @@ fn hashers() -> Vec<Hasher> {
     #[cfg(target_arch = "x86_64")]
     {
         let sha_ni = sha_ni::Token::detect().map(Hasher::ShaNi);
-        let avx512 = avx512::Token::detect().map(Hasher::Avx512);
-        return [sha_ni, avx512].into_iter().flatten().collect();
+        return sha_ni.into_iter().collect();
     }
     #[allow(unreachable_code, reason = "other processors have no other way yet")]
     Vec::new()

@@ -14,13 +14,12 @@ use core::arch::x86_64::{
     __m512i, _mm_loadu_si128, _mm_set_epi64x, _mm_storeu_si128, _mm512_add_epi64,
     _mm512_aesdec_epi128, _mm512_aesdeclast_epi128, _mm512_aesenc_epi128, _mm512_aesenclast_epi128,
     _mm512_broadcast_i32x4, _mm512_bslli_epi128, _mm512_castsi128_si512, _mm512_castsi512_si128,
-    _mm512_extracti32x4_epi32, _mm512_inserti32x4, _mm512_mask_storeu_epi64,
+    _mm512_extracti32x4_epi32, _mm512_inserti32x4, _mm512_loadu_si512, _mm512_mask_storeu_epi64,
     _mm512_maskz_loadu_epi64, _mm512_set_epi64, _mm512_set1_epi32, _mm512_setzero_si512,
     _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_slli_epi32, _mm512_ternarylogic_epi64,
     _mm512_xor_si512,
 };
 
-use super::avx512::load;
 use super::{Block, Lane, aes_ni};
 use crate::ige::BLOCK_LEN;
 use crate::wipe::Wiped;
@@ -305,6 +304,13 @@ fn halves(pairs: &[u8; 32 * LANES]) -> [[__m512i; LANES / FOUR]; 2] {
         halves[1][g] = _mm512_shuffle_i64x2(low, high, 0xdd);
     }
     halves
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: reads the 64 bytes of the array; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 #[inline]
