@@ -3,10 +3,9 @@
 #![allow(unsafe_code, reason = "the calls into code that needs the instructions")]
 
 use core::arch::x86_64::{
-    __m512i, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_cvtsi128_si32, _mm_set1_epi32,
-    _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_xor_si128, _mm512_add_epi32, _mm512_aesenc_epi128,
-    _mm512_cvtsi512_si32, _mm512_ror_epi32, _mm512_set1_epi32, _mm512_srli_epi32,
-    _mm512_ternarylogic_epi32,
+    __m128i, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_cvtsi128_si32, _mm_set1_epi32,
+    _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
+    _mm_xor_si128, _mm512_aesenc_epi128, _mm512_cvtsi512_si32, _mm512_set1_epi32,
 };
 use std::hint::black_box;
 
@@ -56,8 +55,8 @@ impl Limits {
     pub(super) fn seal_of_16(self, seed: i32, len: usize) -> i32 {
         // SAFETY: `detect` found the instructions.
         unsafe {
-            let msg_keys = sha_registers(seed, padded(KEY_PART_LEN + len));
-            aes_registers::<4>(sha_registers(msg_keys, 2), len / 16)
+            let msg_keys = sha_streams(seed, 16 * padded(KEY_PART_LEN + len));
+            aes_registers::<4>(sha_streams(msg_keys, 16 * 2), len / 16)
         }
     }
 
@@ -126,51 +125,30 @@ fn sha_chain(seed: i32, blocks: usize) -> i32 {
     _mm_cvtsi128_si32(_mm_xor_si128(one, two))
 }
 
-/// The rounds of sixteen hashes, and the words of 48 of each 64.
-#[target_feature(enable = "avx512f")]
-fn sha_registers(seed: i32, blocks: usize) -> i32 {
-    let mut state = black_box([_mm512_set1_epi32(seed); 8]);
-    let mut words = black_box([_mm512_set1_epi32(9); 16]);
-    for _ in 0..blocks {
-        for keys in black_box(&[[3; 16]; 3]) {
-            state = quarter::<true>(state, &mut words, keys);
+/// The rounds of so many blocks and the words of 48 of each 64, four blocks side by side.
+#[target_feature(enable = "sha")]
+fn sha_streams(seed: i32, blocks: usize) -> i32 {
+    let mut states = black_box([[_mm_set1_epi32(seed), _mm_set1_epi32(3)]; 4]);
+    let mut words = black_box([_mm_set1_epi32(7); 4]);
+    for _ in 0..blocks / 4 {
+        for _ in 0..12 {
+            four_rounds::<true>(&mut states, &mut words);
         }
-        state = quarter::<false>(state, &mut words, &[3; 16]);
+        for _ in 0..4 {
+            four_rounds::<false>(&mut states, &mut words);
+        }
     }
-    _mm512_cvtsi512_si32(black_box(state)[0])
+    _mm_cvtsi128_si32(black_box(states)[0][0])
 }
 
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn quarter<const MORE: bool>(
-    state: [__m512i; 8],
-    words: &mut [__m512i; 16],
-    keys: &[i32; 16],
-) -> [__m512i; 8] {
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
-    for i in 0..16 {
-        let word = words[i];
-        let sum = _mm512_add_epi32(h, _mm512_add_epi32(word, _mm512_set1_epi32(keys[i])));
-        let choice = _mm512_ternarylogic_epi32(e, f, g, 0xca);
-        let sum = _mm512_add_epi32(sum, _mm512_add_epi32(three(e, false), choice));
-        let majority = _mm512_ternarylogic_epi32(a, b, c, 0xe8);
-        let other = _mm512_add_epi32(three(a, false), majority);
-        (h, g, f, e) = (g, f, e, _mm512_add_epi32(d, sum));
-        (d, c, b, a) = (c, b, a, _mm512_add_epi32(sum, other));
+#[target_feature(enable = "sha")]
+fn four_rounds<const MORE: bool>(states: &mut [[__m128i; 2]; 4], words: &mut [__m128i; 4]) {
+    for ([one, two], words) in states.iter_mut().zip(words) {
+        *two = _mm_sha256rnds2_epu32(*two, *one, *words);
+        *one = _mm_sha256rnds2_epu32(*one, *two, *words);
         if MORE {
-            let more = _mm512_add_epi32(word, words[(i + 9) % 16]);
-            let more = _mm512_add_epi32(more, three(words[(i + 1) % 16], true));
-            words[i] = _mm512_add_epi32(more, three(words[(i + 14) % 16], true));
+            *words = _mm_sha256msg2_epu32(_mm_sha256msg1_epu32(*words, *words), *words);
         }
     }
-    [a, b, c, d, e, f, g, h]
-}
-
-/// The sum of three rotations, or of two and a shift.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn three(word: __m512i, shift: bool) -> __m512i {
-    let third = if shift { _mm512_srli_epi32(word, 3) } else { _mm512_ror_epi32(word, 25) };
-    let (one, two) = (_mm512_ror_epi32(word, 6), _mm512_ror_epi32(word, 11));
-    _mm512_ternarylogic_epi32(one, two, third, 0x96)
 }

@@ -17,6 +17,8 @@ pub(crate) mod ifma;
 mod portable;
 mod sha256;
 #[cfg(target_arch = "x86_64")]
+mod sha_avx512;
+#[cfg(target_arch = "x86_64")]
 mod sha_ni;
 #[cfg(target_arch = "x86_64")]
 mod vaes;
@@ -24,7 +26,7 @@ mod vaes;
 use std::sync::LazyLock;
 
 use crate::ige::{BLOCK_LEN, IgeKey};
-pub(crate) use sha256::{BLOCK_LEN as HASH_BLOCK_LEN, Ends, Hash};
+pub(crate) use sha256::{Ends, Hash};
 
 /// Whether nothing but `portable` is to be chosen, whatever the processor has. For benchmarks of it,
 /// and for tools that know no such instructions: `RUSTFLAGS="--cfg mtproto_portable"`.
@@ -42,6 +44,7 @@ pub(crate) struct Lane<'a> {
 
 impl<'a> Lane<'a> {
     /// The whole blocks of `data` under `key`.
+    #[inline]
     pub(crate) fn new(key: &'a IgeKey, data: &'a mut [u8]) -> Self {
         Self { key, blocks: data.as_chunks_mut().0 }
     }
@@ -104,6 +107,8 @@ impl Cpu {
     pub(crate) fn sha256(self, hashes: &mut [Hash<'_>]) {
         match self.hasher {
             #[cfg(target_arch = "x86_64")]
+            Hasher::ShaAvx512(token) => sha_avx512::sha256(token, hashes),
+            #[cfg(target_arch = "x86_64")]
             Hasher::ShaNi(token) => sha_ni::sha256(token, hashes),
             Hasher::Portable => hashes.iter_mut().for_each(portable::sha256),
         }
@@ -156,6 +161,8 @@ impl Cipher {
 #[derive(Clone, Copy, Debug)]
 enum Hasher {
     #[cfg(target_arch = "x86_64")]
+    ShaAvx512(sha_avx512::Token),
+    #[cfg(target_arch = "x86_64")]
     ShaNi(sha_ni::Token),
     Portable,
 }
@@ -163,7 +170,9 @@ enum Hasher {
 impl Hasher {
     fn here() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(token) = sha_ni::Token::detect() {
+        if let Some(token) = sha_avx512::Token::detect() {
+            return Self::ShaAvx512(token);
+        } else if let Some(token) = sha_ni::Token::detect() {
             return Self::ShaNi(token);
         }
         Self::Portable
@@ -172,6 +181,7 @@ impl Hasher {
     #[cfg(target_arch = "x86_64")]
     fn sha_ni(self) -> Option<sha_ni::Token> {
         match self {
+            Self::ShaAvx512(token) => Some(token.sha_ni()),
             Self::ShaNi(token) => Some(token),
             Self::Portable => None,
         }

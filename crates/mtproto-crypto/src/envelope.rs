@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::auth_key::AuthKey;
-use crate::cpu::{Cpu, Lane};
+use crate::cpu::{Cpu, Ends, Lane};
 use crate::ige::BLOCK_LEN;
 pub use crate::kdf::Direction;
 use crate::kdf::{ack_token, message_keys, msg_key, msg_key_prefix, msg_keys_large};
@@ -183,11 +183,12 @@ pub fn seal(jobs: &mut [SealJob<'_>]) {
 
 /// Seals up to `N` packets side by side.
 fn seal_batch<const N: usize>(batch: &mut [Option<&mut SealJob<'_>>]) {
-    let jobs = batch.iter_mut().flatten();
-    let large: [_; N] = msg_keys_large(jobs.map(|job| (job.key, job.direction, &*job.text())));
+    let mut ends = [const { Ends::new() }; N];
+    let texts = batch.iter_mut().flatten().map(|job| (job.key, job.direction, &*job.text()));
+    let large = msg_keys_large(&mut ends, texts);
     let jobs = batch.iter().flatten().zip(&large);
-    let keys: [_; N] =
-        message_keys(jobs.map(|(job, large)| (job.key, job.direction, msg_key(large))));
+    let msg_keys = jobs.map(|(job, large)| (job.key, job.direction, msg_key(large)));
+    let keys = message_keys(&mut ends, msg_keys);
     for (job, large) in batch.iter_mut().flatten().zip(&large) {
         job.write_prefix(large);
     }
@@ -305,7 +306,8 @@ pub fn open(jobs: &mut [OpenJob<'_>]) {
 /// Opens one packet, whose hash is taken while it is decrypted.
 fn open_one(job: &mut OpenJob<'_>) {
     let prefix = msg_key_prefix(job.key, job.direction);
-    let [key] = message_keys(job.unverified().map(Unverified::into_keyed).into_iter());
+    let msg_keys = job.unverified().map(Unverified::into_keyed).into_iter();
+    let [key] = message_keys(&mut [Ends::new()], msg_keys);
     let Some(packet) = job.unverified() else { return };
     let lane = Lane::new(&key, packet.into_ciphertext());
     let large = Cpu::here().ige_decrypt_and_hash(lane, prefix);
@@ -314,14 +316,15 @@ fn open_one(job: &mut OpenJob<'_>) {
 
 /// Opens up to `N` packets side by side.
 fn open_batch<const N: usize>(batch: &mut [Option<&mut OpenJob<'_>>]) {
+    let mut ends = [const { Ends::new() }; N];
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
-    let keys: [_; N] = message_keys(packets.map(Unverified::into_keyed));
+    let keys = message_keys(&mut ends, packets.map(Unverified::into_keyed));
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
     let lanes = packets.zip(&keys).map(|(it, key)| Lane::new(key, it.into_ciphertext()));
     Cpu::here().ige_decrypt(lanes);
 
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
-    let large: [_; N] = msg_keys_large(packets.map(Unverified::into_hashed));
+    let large = msg_keys_large(&mut ends, packets.map(Unverified::into_hashed));
     for (job, large) in batch.iter_mut().flatten().zip(&large) {
         job.conclude(large);
     }

@@ -4,7 +4,7 @@
 //! <https://core.telegram.org/mtproto/description_v1>.
 
 use crate::auth_key::AuthKey;
-use crate::cpu::{Cpu, Ends, HASH_BLOCK_LEN as BLOCK_LEN, Hash};
+use crate::cpu::{Cpu, Ends, Hash};
 use crate::hash::sha1;
 use crate::ige::IgeKey;
 use crate::part::{join, join_into, part};
@@ -48,11 +48,11 @@ pub(crate) type Keyed<'a, T> = (&'a AuthKey, Direction, &'a T);
 /// `msg_key_large` of up to `N` messages: what vouches for every byte of a plaintext, padding
 /// included. A plaintext has at least two blocks and nothing after the last whole one.
 pub(crate) fn msg_keys_large<'a, const N: usize>(
+    ends: &mut [Ends; N],
     texts: impl Iterator<Item = Keyed<'a, [u8]>>,
 ) -> [[u8; 32]; N] {
-    let mut ends = [const { Ends::new() }; N];
     let mut hashes = [const { Hash::NONE }; N];
-    for ((hash, ends), (key, direction, text)) in hashes.iter_mut().zip(&mut ends).zip(texts) {
+    for ((hash, ends), (key, direction, text)) in hashes.iter_mut().zip(ends).zip(texts) {
         *hash = Hash::of(msg_key_prefix(key, direction), text, ends);
     }
     Cpu::here().sha256(&mut hashes);
@@ -76,12 +76,12 @@ pub(crate) fn ack_token(large: &[u8; 32]) -> u32 {
 
 /// The cipher keys of up to `N` messages with these `msg_key`s.
 pub(crate) fn message_keys<'a, const N: usize>(
+    blocks: &mut [Ends; N],
     messages: impl Iterator<Item = Keyed<'a, [u8; 16]>>,
 ) -> [IgeKey; N] {
-    let mut blocks = [const { [const { Wiped([0; BLOCK_LEN]) }; 2] }; N];
     let mut hashes = [const { [const { Hash::NONE }; 2] }; N];
-    let places = hashes.iter_mut().zip(&mut blocks);
-    for ((hashes, [a, b]), (key, direction, msg_key)) in places.zip(messages) {
+    let places = hashes.iter_mut().zip(blocks);
+    for ((hashes, Ends([a, b])), (key, direction, msg_key)) in places.zip(messages) {
         let half = key.half(direction);
         join_into(a, &[msg_key, part::<0, 36, _>(half), &PADDING_OF_52]);
         join_into(b, &[part::<40, 36, _>(half), msg_key, &PADDING_OF_52]);
@@ -90,9 +90,7 @@ pub(crate) fn message_keys<'a, const N: usize>(
     Cpu::here().sha256(hashes.as_flattened_mut());
     let mut keys = [const { IgeKey::NONE }; N];
     for (IgeKey { key, iv }, [a, b]) in keys.iter_mut().zip(&hashes) {
-        let (a, b) = (Wiped(a.digest()), Wiped(b.digest()));
-        join_into(key, &[part::<0, 8, _>(&a), part::<8, 16, _>(&b), part::<24, 8, _>(&a)]);
-        join_into(iv, &[part::<0, 8, _>(&b), part::<8, 16, _>(&a), part::<24, 8, _>(&b)]);
+        (**key, **iv) = (a.digest_around(b), b.digest_around(a));
     }
     keys
 }
@@ -142,7 +140,8 @@ mod tests {
         let msg_key = array(&primitives["msg_key"]);
         let (out, back) = (Direction::ClientToServer, Direction::ServerToClient);
         let messages = [(&key, out, &msg_key), (&key, back, &msg_key)];
-        let [there, here] = message_keys(messages.into_iter());
+        let mut blocks = [const { Ends::new() }; 2];
+        let [there, here] = message_keys(&mut blocks, messages.into_iter());
         check(&there, &primitives["kdf_v2_x0"]);
         check(&here, &primitives["kdf_v2_x8"]);
         check(&message_aes_v1(&key, out, &msg_key), &primitives["kdf_v1_x0"]);

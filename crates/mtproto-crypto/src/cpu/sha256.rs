@@ -58,6 +58,13 @@ impl<'a> Hash<'a> {
         debug_assert_eq!(self.left(), 0, "all blocks went through");
         digest(self.state)
     }
+
+    /// The hash, but with the middle half of another in place of its own.
+    pub(crate) fn digest_around(&self, middle: &Self) -> [u8; 32] {
+        debug_assert_eq!(self.left() + middle.left(), 0, "all blocks went through");
+        let ([a, b, .., g, h], [_, _, c, d, e, f, ..]) = (self.state, middle.state);
+        digest([a, b, c, d, e, f, g, h])
+    }
 }
 
 impl Drop for Hash<'_> {
@@ -71,14 +78,17 @@ impl Drop for Hash<'_> {
 /// The bytes that a last state stands for.
 pub(super) fn digest(state: [u32; 8]) -> [u8; 32] {
     let mut digest = [0; 32];
-    for (slot, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
-        *slot = word.to_be_bytes();
+    // Two words at a time: a swap of eight bytes is an instruction everywhere.
+    for (slot, words) in digest.as_chunks_mut().0.iter_mut().zip(state.as_chunks().0) {
+        let [high, low] = *words;
+        *slot = (u64::from(high) << 32 | u64::from(low)).to_be_bytes();
     }
     digest
 }
 
-/// The first and the last block of a hash whose other blocks lie in a message.
-pub(crate) struct Ends([Wiped<BLOCK_LEN>; 2]);
+/// Two blocks that have to be put together: the first and the last of a hash whose other blocks lie
+/// in a message, or those of two short hashes.
+pub(crate) struct Ends(pub(crate) [Wiped<BLOCK_LEN>; 2]);
 
 impl Ends {
     pub(crate) const fn new() -> Self {

@@ -33,17 +33,22 @@ impl Token {
 }
 
 /// Takes every hash to its end.
-pub(super) fn sha256(_: Token, hashes: &mut [Hash<'_>]) {
+pub(super) fn sha256(token: Token, hashes: &mut [Hash<'_>]) {
     // SAFETY: the token says that the processor has these instructions.
-    unsafe { run(hashes) }
+    run(token, hashes, |four, count| unsafe { compress(four, count) });
 }
 
 /// Hashes side by side.
-const STREAMS: usize = 4;
+pub(super) const STREAMS: usize = 4;
 
-/// Keeps up to [`STREAMS`] hashes going, each turn as far as the shortest goes.
-#[target_feature(enable = "sha,ssse3,sse4.1")]
-fn run(hashes: &mut [Hash<'_>]) {
+/// Keeps up to [`STREAMS`] hashes going, each turn as far as the shortest goes; `compress_all` runs
+/// a turn of so many.
+#[inline]
+pub(super) fn run(
+    _: Token,
+    hashes: &mut [Hash<'_>],
+    compress_all: impl Fn([&mut Hash<'_>; STREAMS], usize),
+) {
     let mut waiting = hashes.iter_mut();
     let mut streams: [Option<&mut Hash<'_>>; STREAMS] = [const { None }; STREAMS];
     loop {
@@ -55,11 +60,12 @@ fn run(hashes: &mut [Hash<'_>]) {
         let going = streams.iter().flatten();
         let Some(count) = going.map(|hash| hash.left()).min() else { return };
         let mut going = streams.iter_mut().flatten().map(|hash| &mut **hash);
+        // SAFETY: the token says that the processor has these instructions.
         match [going.next(), going.next(), going.next(), going.next()] {
-            [Some(a), Some(b), Some(c), Some(d)] => compress([a, b, c, d], count),
-            [Some(a), Some(b), Some(c), None] => compress([a, b, c], count),
-            [Some(a), Some(b), None, _] => compress([a, b], count),
-            [Some(a), None, ..] => compress([a], count),
+            [Some(a), Some(b), Some(c), Some(d)] => compress_all([a, b, c, d], count),
+            [Some(a), Some(b), Some(c), None] => unsafe { compress([a, b, c], count) },
+            [Some(a), Some(b), None, _] => unsafe { compress([a, b], count) },
+            [Some(a), None, ..] => unsafe { compress([a], count) },
             [None, ..] => return,
         }
     }
@@ -195,7 +201,7 @@ impl State {
 
 /// The eight words in the order of the instructions: `abef` and `cdgh`.
 #[derive(Clone, Copy)]
-pub(super) struct State(__m128i, __m128i);
+pub(super) struct State(pub(super) __m128i, pub(super) __m128i);
 
 impl State {
     #[target_feature(enable = "sse2")]

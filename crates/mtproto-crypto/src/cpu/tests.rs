@@ -27,7 +27,8 @@ fn hashers() -> Vec<Hasher> {
     #[cfg(target_arch = "x86_64")]
     {
         let sha_ni = sha_ni::Token::detect().map(Hasher::ShaNi);
-        return sha_ni.into_iter().collect();
+        let sha_avx512 = sha_avx512::Token::detect().map(Hasher::ShaAvx512);
+        return [sha_ni, sha_avx512].into_iter().flatten().collect();
     }
     #[allow(unreachable_code, reason = "other processors have no other way yet")]
     Vec::new()

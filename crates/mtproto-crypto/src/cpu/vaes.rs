@@ -11,18 +11,17 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{
-    __m512i, _mm_loadu_si128, _mm_set_epi64x, _mm_storeu_si128, _mm512_add_epi64,
-    _mm512_aesdec_epi128, _mm512_aesdeclast_epi128, _mm512_aesenc_epi128, _mm512_aesenclast_epi128,
+    __m512i, _mm_set_epi64x, _mm_storeu_si128, _mm512_add_epi64, _mm512_aesdec_epi128,
+    _mm512_aesdeclast_epi128, _mm512_aesenc_epi128, _mm512_aesenclast_epi128,
     _mm512_broadcast_i32x4, _mm512_bslli_epi128, _mm512_castsi128_si512, _mm512_castsi512_si128,
-    _mm512_extracti32x4_epi32, _mm512_inserti32x4, _mm512_loadu_si512, _mm512_mask_storeu_epi64,
+    _mm512_extracti32x4_epi32, _mm512_inserti32x4, _mm512_mask_storeu_epi64,
     _mm512_maskz_loadu_epi64, _mm512_set_epi64, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_slli_epi32, _mm512_ternarylogic_epi64,
-    _mm512_xor_si512,
+    _mm512_shuffle_epi8, _mm512_slli_epi32, _mm512_ternarylogic_epi64, _mm512_xor_si512,
 };
 
 use super::{Block, Lane, aes_ni};
-use crate::ige::BLOCK_LEN;
-use crate::wipe::Wiped;
+use crate::ige::{BLOCK_LEN, IgeKey};
+use crate::part::part;
 
 /// Proof that the processor has the instructions: only [`Token::detect`] makes one.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +79,8 @@ const STRETCH: usize = 64;
 /// Takes up to sixteen lanes to their ends, each turn as far as the shortest goes.
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
 fn run<'a, const ENCRYPT: bool>(lanes: impl Iterator<Item = Lane<'a>>) {
-    let mut streams = Streams::new::<ENCRYPT>(lanes);
+    let mut streams = Streams::new();
+    streams.begin::<ENCRYPT>(lanes);
     loop {
         let ready = streams.blocks.iter().map(|blocks| blocks.len());
         let Some(shortest) = ready.filter(|ready| *ready > 0).min() else { return };
@@ -105,86 +105,102 @@ struct Streams<'a> {
     /// The input blocks before the next ones, which the chain adds to the output.
     held: [__m512i; LANES / FOUR],
     blocks: [&'a mut [Block]; LANES],
+    /// What free places work on.
+    spare: [Block; STRETCH],
 }
 
 impl<'a> Streams<'a> {
+    #[target_feature(enable = "avx512f")]
+    fn new() -> Self {
+        let zero = [_mm512_setzero_si512(); LANES / FOUR];
+        let spare = [[0; BLOCK_LEN]; STRETCH];
+        Self { keys: [zero; 15], fed: zero, held: zero, blocks: Default::default(), spare }
+    }
+
     /// Takes as many lanes as there is room for.
     #[target_feature(enable = "avx512f,avx512bw,vaes")]
-    fn new<const ENCRYPT: bool>(lanes: impl Iterator<Item = Lane<'a>>) -> Self {
-        let (mut keys, mut ivs) = (Wiped([0; 32 * LANES]), Wiped([0; 32 * LANES]));
-        let mut blocks: [&mut [Block]; LANES] = Default::default();
-        let places = keys.as_chunks_mut().0.iter_mut().zip(ivs.as_chunks_mut().0);
-        for ((slot, (key, iv)), lane) in blocks.iter_mut().zip(places).zip(lanes) {
-            (*slot, *key, *iv) = (lane.blocks, *lane.key.key, *lane.key.iv);
+    fn begin<const ENCRYPT: bool>(&mut self, lanes: impl Iterator<Item = Lane<'a>>) {
+        let none = IgeKey::NONE;
+        let mut keys = [&none; LANES];
+        for ((slot, key), lane) in self.blocks.iter_mut().zip(&mut keys).zip(lanes) {
+            (*slot, *key) = (lane.blocks, lane.key);
         }
-        let [cipher, plain] = halves(&ivs);
-        let keys = expand(&keys);
+        expand(&mut self.keys, halves(keys.map(|it| &*it.key)));
+        let [cipher, plain] = halves(keys.map(|it| &*it.iv));
         if ENCRYPT {
-            Self { keys, fed: cipher, held: plain, blocks }
+            (self.fed, self.held) = (cipher, plain);
         } else {
-            Self { keys: inverse(keys), fed: plain, held: cipher, blocks }
+            (self.fed, self.held) = (plain, cipher);
+            invert(&mut self.keys);
         }
     }
 
     /// Runs `count` blocks, at most a stretch, of the first `GROUPS` times four messages, of which
     /// every one that is not at its end has that many.
+    ///
+    /// Inputs are kept with the first round key added, as the chain wants them. Blocks are fetched
+    /// two ahead; what is fetched beyond the last takes no part in any output.
     // Inlined, it would move all the round keys about.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,vaes")]
     fn advance<const ENCRYPT: bool, const GROUPS: usize>(&mut self, count: usize) {
         debug_assert!((1..=STRETCH).contains(&count), "a stretch has an end");
-        let mut spare = [[0; BLOCK_LEN]; STRETCH];
-        let places = self.take(count, &mut spare);
-        let zero = _mm512_setzero_si512();
-        let (keys, mut fed, mut held) = (&self.keys, self.fed, self.held);
-        let (mut state, mut input) = ([zero; GROUPS], [zero; GROUPS]);
+        let places = self.take(count);
+        let zero = [_mm512_setzero_si512(); GROUPS];
+        let (keys, mut first, mut edges) = (&self.keys, zero, zero);
         for g in 0..GROUPS {
+            (first[g], edges[g]) = (keys[0][g], _mm512_xor_si512(keys[0][g], keys[14][g]));
+            // It is worth a register: what bounds all this is how often memory is read.
+            stay(&mut first[g]);
+        }
+        let fetch = |g: usize, i: usize| {
             // SAFETY: each place has `count` blocks, so at least one.
-            input[g] = unsafe { gather(&places[g], 0) };
-            state[g] = sum(input[g], fed[g], keys[0][g]);
+            let blocks = unsafe { gather(&places[g], i.min(count - 1)) };
+            _mm512_xor_si512(blocks, first[g])
+        };
+        let (mut states, mut before, mut inputs, mut next) = (zero, zero, zero, zero);
+        for g in 0..GROUPS {
+            before[g] = _mm512_xor_si512(self.held[g], first[g]);
+            (inputs[g], next[g]) = (fetch(g, 0), fetch(g, 1));
+            states[g] = _mm512_xor_si512(inputs[g], self.fed[g]);
         }
         for i in 0..count {
-            let mut next = [zero; GROUPS];
-            for round in 1..14 {
+            for keys in &keys[1..14] {
                 for g in 0..GROUPS {
-                    state[g] = if ENCRYPT {
-                        _mm512_aesenc_epi128(state[g], keys[round][g])
+                    states[g] = if ENCRYPT {
+                        _mm512_aesenc_epi128(states[g], keys[g])
                     } else {
-                        _mm512_aesdec_epi128(state[g], keys[round][g])
+                        _mm512_aesdec_epi128(states[g], keys[g])
                     };
-                    stay(&mut state[g]);
-                }
-                // The next blocks come meanwhile, those of four messages a round.
-                if round <= GROUPS && i + 1 < count {
-                    // SAFETY: each place has `count` blocks.
-                    next[round - 1] = unsafe { gather(&places[round - 1], i + 1) };
-                    stay(&mut next[round - 1]);
+                    stay(&mut states[g]);
                 }
             }
             for g in 0..GROUPS {
-                let white = _mm512_xor_si512(next[g], keys[0][g]);
-                let key = sum(held[g], keys[14][g], white);
-                state[g] = if ENCRYPT {
-                    _mm512_aesenclast_epi128(state[g], key)
+                let key = sum(before[g], edges[g], next[g]);
+                states[g] = if ENCRYPT {
+                    _mm512_aesenclast_epi128(states[g], key)
                 } else {
-                    _mm512_aesdeclast_epi128(state[g], key)
+                    _mm512_aesdeclast_epi128(states[g], key)
                 };
-                fed[g] = _mm512_xor_si512(state[g], white);
+                stay(&mut states[g]);
+            }
+            for g in 0..GROUPS {
                 // SAFETY: each place has `count` blocks.
-                unsafe { scatter(&places[g], i, fed[g]) };
-                (held[g], input[g]) = (input[g], next[g]);
+                unsafe { scatter(&places[g], i, _mm512_xor_si512(states[g], next[g])) };
+                (before[g], inputs[g], next[g]) = (inputs[g], next[g], fetch(g, i + 2));
+                stay(&mut next[g]);
             }
         }
-        (self.fed, self.held) = (fed, held);
+        for g in 0..GROUPS {
+            // SAFETY: each place has `count` blocks, so a last one.
+            self.fed[g] = unsafe { gather(&places[g], count - 1) };
+            self.held[g] = _mm512_xor_si512(before[g], first[g]);
+        }
     }
 
-    /// Where the next `count` blocks of each message are: of one that has ended, in `spare`.
-    fn take(
-        &mut self,
-        count: usize,
-        spare: &mut [Block; STRETCH],
-    ) -> [[*mut Block; FOUR]; LANES / FOUR] {
-        let mut places = [[spare.as_mut_ptr(); FOUR]; LANES / FOUR];
+    /// Where the next `count` blocks of each message are: of one that has ended, spare ones.
+    fn take(&mut self, count: usize) -> [[*mut Block; FOUR]; LANES / FOUR] {
+        let mut places = [[self.spare.as_mut_ptr(); FOUR]; LANES / FOUR];
         for (place, blocks) in places.as_flattened_mut().iter_mut().zip(&mut self.blocks) {
             if let Some((taken, rest)) = core::mem::take(blocks).split_at_mut_checked(count) {
                 (*place, *blocks) = (taken.as_mut_ptr(), rest);
@@ -210,14 +226,30 @@ impl Drop for Streams<'_> {
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn gather(places: &[*mut Block; FOUR], i: usize) -> __m512i {
-    let [one, two, three, four] = places;
-    // SAFETY: as the caller says; no alignment is asked for.
-    unsafe {
-        let blocks = _mm512_castsi128_si512(_mm_loadu_si128(one.add(i).cast()));
-        let blocks = _mm512_inserti32x4::<1>(blocks, _mm_loadu_si128(two.add(i).cast()));
-        let blocks = _mm512_inserti32x4::<2>(blocks, _mm_loadu_si128(three.add(i).cast()));
-        _mm512_inserti32x4::<3>(blocks, _mm_loadu_si128(four.add(i).cast()))
+    // SAFETY: as the caller says.
+    four(places.map(|place| unsafe { &*place.add(i) }))
+}
+
+/// Four blocks in a register.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn four([one, two, three, four]: [&Block; FOUR]) -> __m512i {
+    let blocks = _mm512_castsi128_si512(aes_ni::load(one));
+    let blocks = _mm512_inserti32x4::<1>(blocks, aes_ni::load(two));
+    let blocks = _mm512_inserti32x4::<2>(blocks, aes_ni::load(three));
+    _mm512_inserti32x4::<3>(blocks, aes_ni::load(four))
+}
+
+/// The first and the second 16 bytes of sixteen times 32.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn halves(pairs: [&[u8; 2 * BLOCK_LEN]; LANES]) -> [[__m512i; LANES / FOUR]; 2] {
+    let mut halves = [[_mm512_setzero_si512(); LANES / FOUR]; 2];
+    for (g, pairs) in pairs.as_chunks::<FOUR>().0.iter().enumerate() {
+        halves[0][g] = four(pairs.map(part::<0, BLOCK_LEN, _>));
+        halves[1][g] = four(pairs.map(part::<BLOCK_LEN, BLOCK_LEN, _>));
     }
+    halves
 }
 
 /// Puts block `i` of four messages back.
@@ -248,13 +280,11 @@ fn stay(value: &mut __m512i) {
 
 /// Expands sixteen keys, in the way of `aes_ni`.
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
-fn expand(keys: &[u8; 32 * LANES]) -> Schedule {
+fn expand(schedule: &mut Schedule, [mut one, mut two]: [[__m512i; LANES / FOUR]; 2]) {
     let rotated = _mm512_set1_epi32(0x0c0f_0e0d); // the last word, rotated, in every column
     let same = _mm512_set1_epi32(0x0f0e_0d0c); // the last word in every column
     let zero = _mm512_setzero_si512();
     let mut rcon = _mm512_set1_epi32(1);
-    let mut schedule = [[zero; LANES / FOUR]; 15];
-    let [mut one, mut two] = halves(keys);
     for (i, slot) in schedule.iter_mut().enumerate() {
         *slot = one;
         let (order, constant) = if i % 2 == 0 { (rotated, rcon) } else { (same, zero) };
@@ -268,20 +298,18 @@ fn expand(keys: &[u8; 32 * LANES]) -> Schedule {
             rcon = _mm512_slli_epi32(rcon, 1);
         }
     }
-    schedule
 }
 
-/// The schedule of the decrypting instructions.
+/// Makes it the schedule of the decrypting instructions.
 #[target_feature(enable = "avx512f,vaes")]
-fn inverse(mut keys: Schedule) -> Schedule {
+fn invert(keys: &mut Schedule) {
     let zero = _mm512_setzero_si512();
     keys.reverse();
-    let [_, middle @ .., _] = &mut keys;
+    let [_, middle @ .., _] = keys;
     for key in middle.as_flattened_mut() {
         // There is no `aesimc` of this width: a round with its substitution undone does the same.
         *key = _mm512_aesdec_epi128(_mm512_aesenclast_epi128(*key, zero), zero);
     }
-    keys
 }
 
 /// Every word plus all words before it.
@@ -290,27 +318,6 @@ fn inverse(mut keys: Schedule) -> Schedule {
 fn prefix_sums(words: __m512i) -> __m512i {
     let sums = _mm512_xor_si512(words, _mm512_bslli_epi128(words, 4));
     _mm512_xor_si512(sums, _mm512_bslli_epi128(sums, 8))
-}
-
-/// The first and the second 16 bytes of sixteen times 32, four to a register.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn halves(pairs: &[u8; 32 * LANES]) -> [[__m512i; LANES / FOUR]; 2] {
-    let mut halves = [[_mm512_setzero_si512(); LANES / FOUR]; 2];
-    let registers = pairs.as_chunks::<64>().0.as_chunks::<2>().0;
-    for (g, [low, high]) in registers.iter().enumerate() {
-        let (low, high) = (load(low), load(high));
-        halves[0][g] = _mm512_shuffle_i64x2(low, high, 0x88);
-        halves[1][g] = _mm512_shuffle_i64x2(low, high, 0xdd);
-    }
-    halves
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load(bytes: &[u8; 64]) -> __m512i {
-    // SAFETY: reads the 64 bytes of the array; no alignment is asked for.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 #[inline]
@@ -389,6 +396,7 @@ fn keystream<const N: usize>(keys: &[__m512i; 15], counters: [__m512i; N]) -> [_
     for key in middle {
         for state in &mut states {
             *state = _mm512_aesenc_epi128(*state, *key);
+            stay(state);
         }
     }
     for state in &mut states {
