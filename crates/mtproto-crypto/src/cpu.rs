@@ -28,8 +28,8 @@ use std::sync::LazyLock;
 use crate::ige::{BLOCK_LEN, IgeKey};
 pub(crate) use sha256::{Ends, Hash};
 
-/// Whether nothing but `portable` is to be chosen, whatever the processor has. For benchmarks of it,
-/// and for tools that know no such instructions: `RUSTFLAGS="--cfg mtproto_portable"`.
+/// Whether nothing but `portable` is to be chosen, whatever the processor has. For benchmarks of
+/// it, and for tools that know no such instructions: `RUSTFLAGS="--cfg mtproto_portable"`.
 #[cfg(target_arch = "x86_64")]
 const PORTABLE_ONLY: bool = cfg!(mtproto_portable);
 

@@ -87,8 +87,8 @@ fn each<const MORE: bool, const I: usize>(
 /// The words of the next sixteen rounds, four to a register.
 type Words = [__m128i; 4];
 
-/// Four rounds with the words at `I`; if there are `MORE`, these are replaced by those of the rounds
-/// after the next twelve. The order is written down for the reason that `sha_ni` gives.
+/// Four rounds with the words at `I`; if there are `MORE`, these are replaced by those of the
+/// rounds after the next twelve. The order is written down for the reason that `sha_ni` gives.
 #[inline]
 #[target_feature(enable = "sha,avx512f,avx512bw,avx512vl")]
 #[allow(clippy::indexing_slicing, reason = "four registers, counted by constants")]
