@@ -177,8 +177,8 @@ where
     L: Link,
     P: FnOnce(Connection<L>, Parting, &Rc<Watch>) + Copy + Unpin,
 {
-    /// Runs `connection` on this shard, where it has settled, and hands it to `part` in the end. The
-    /// packets in `received` came already.
+    /// Runs `connection` on this shard, where it has settled, and hands it to `part` in the end.
+    /// The packets in `received` came already.
     pub(crate) fn new(
         mut connection: Connection<L>,
         received: SmallVec<[Packet; 1]>,
@@ -489,5 +489,30 @@ impl Stall {
             self.timer.reset(patience);
         }
         self.timer.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mtproto_tcp::TcpLink;
+
+    use super::*;
+
+    /// What is left of 512 bytes when a task has put its own around it.
+    const RUNNING_LEN_MAX: usize = 408;
+
+    const OUTBOX_LEN_MAX: usize = 136;
+
+    fn part(_: Connection<TcpLink>, _: Parting, _: &Rc<Watch>) {}
+
+    fn len_of<P>(_: P) -> usize {
+        size_of::<Running<TcpLink, P>>()
+    }
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        let (running, outbox) = (len_of(part), size_of::<Outbox>());
+        assert!(running <= RUNNING_LEN_MAX, "{running} bytes");
+        assert!(outbox <= OUTBOX_LEN_MAX, "{outbox} bytes");
     }
 }

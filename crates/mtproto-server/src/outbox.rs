@@ -114,8 +114,8 @@ impl Outbox {
         wake(state);
     }
 
-    /// Takes the first of what is queued, if there `is_room` for it. The task is woken when there is
-    /// more, or the phase is another.
+    /// Takes the first of what is queued, if there `is_room` for it. The task is woken when there
+    /// is more, or the phase is another.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>, is_room: bool) -> Taken {
         let mut state = self.lock();
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {

@@ -98,7 +98,8 @@ impl Deadline {
         self.at = at;
     }
 
-    /// Whether it has passed, of a connection that was asked. One that has time left is asked again.
+    /// Whether it has passed, of a connection that was asked. One that has time left is asked
+    /// again.
     pub(crate) fn has_passed(&self, outbox: &Arc<Outbox>) -> bool {
         let has_passed = self.at <= now();
         if !has_passed {

@@ -18,24 +18,28 @@ pub const ACK_QUEUE_MAX: usize = 2 * IDS_MAX;
 pub struct AckQueue {
     owed: VecDeque<MsgId>,
     due: Option<Instant>,
-    delay: Duration,
-    batch: usize,
+    /// There is a queue in each session of a server, so the two are no longer than they must be.
+    delay_ms: u32,
+    batch: u32,
 }
 
 impl AckQueue {
-    /// A queue whose ids leave alone after `delay`, or at once when there are `batch` of them.
+    /// A queue whose ids leave alone after `delay`, in whole milliseconds, or at once when there are `batch` of them.
     #[must_use]
     pub fn new(delay: Duration, batch: usize) -> Self {
-        Self { owed: VecDeque::new(), due: None, delay, batch }
+        let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        let batch = u32::try_from(batch).unwrap_or(u32::MAX);
+        Self { owed: VecDeque::new(), due: None, delay_ms, batch }
     }
 
     /// Records that `id` must be acknowledged within the delay.
     pub fn owe(&mut self, id: MsgId, now: Instant) {
         // Time does not run back, so the first to be owed is the first to be due.
+        let is_full = u32::try_from(self.owed.len() + 1).is_ok_and(|owed| owed >= self.batch);
         let due = match self.due {
-            _ if self.owed.len() + 1 >= self.batch => now,
+            _ if is_full => now,
             Some(earlier) => earlier,
-            None => now + self.delay,
+            None => now + Duration::from_millis(self.delay_ms.into()),
         };
         self.owe_by(id, due);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mtproto_crypto::AuthKey;
 use mtproto_session::{LinkId, SaltSchedule, ServerSession};
 use mtproto_store::{KeyKind, KeyRecord};
-use mtproto_tl::{AuthKeyId, SessionId};
+use mtproto_tl::{AuthKeyId, ServerTime, SessionId};
 use smallvec::SmallVec;
 
 use super::timers::Timers;
@@ -66,9 +66,9 @@ pub(super) struct Session {
     /// It stands in the queue of those that may have something to say.
     pub(super) is_ready: bool,
     /// When it was made.
-    pub(super) created: Instant,
+    pub(super) created: ServerTime,
     /// When a packet of it came last.
-    pub(super) last_packet: Instant,
+    pub(super) last_packet: ServerTime,
     timer: Option<Instant>,
     idle_until: Option<Instant>,
     queued_since: Option<Instant>,
@@ -105,6 +105,11 @@ impl Session {
     pub(super) fn join(&mut self, link: LinkId) -> bool {
         let place = self.links.binary_search(&link);
         place.map_err(|place| self.links.insert(place, link)).is_err()
+    }
+
+    /// Whether `link` has shown it.
+    pub(super) fn carries(&self, link: LinkId) -> bool {
+        self.links.binary_search(&link).is_ok()
     }
 
     /// `link` does not carry it any more.
@@ -201,7 +206,12 @@ impl Keys {
     }
 
     /// Adds a session that is not known, of a key that is.
-    pub(super) fn add_session(&mut self, name: SessionRef, machine: ServerSession, now: Instant) {
+    pub(super) fn add_session(
+        &mut self,
+        name: SessionRef,
+        machine: ServerSession,
+        time: ServerTime,
+    ) {
         let Some(key) = self.known.get_mut(&name.key) else { return };
         let Err(place) = key.find(name.session) else { return };
         let (links, is_ready) = (SmallVec::new(), false);
@@ -209,8 +219,8 @@ impl Keys {
             machine,
             links,
             is_ready,
-            created: now,
-            last_packet: now,
+            created: time,
+            last_packet: time,
             timer: None,
             idle_until: None,
             queued_since: None,
@@ -366,3 +376,16 @@ impl Keys {
 /// Every session that could make room has a link, or the key is gone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct NoRoom;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a session takes that is idle, in bytes, beside its entry in the tables.
+    const SESSION_LEN_MAX: usize = 608;
+
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of::<Session>() <= SESSION_LEN_MAX, "{} bytes", size_of::<Session>());
+    }
+}

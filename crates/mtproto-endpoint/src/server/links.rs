@@ -120,3 +120,17 @@ impl ServerEndpoint {
         assert_eq!(self.disconnects.len(), closing, "links that are to be closed");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is known of a link that carries a session, in bytes. The table has room for up to twice
+    /// as many.
+    const LINK_LEN_MAX: usize = 56;
+
+    #[test]
+    fn an_idle_link_is_small() {
+        assert!(size_of::<Link>() <= LINK_LEN_MAX, "{} bytes", size_of::<Link>());
+    }
+}

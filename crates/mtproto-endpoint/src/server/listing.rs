@@ -52,8 +52,8 @@ impl ServerEndpoint {
             running_requests: machine.running_requests(),
             queued_messages: machine.queued_messages(),
             queued_bytes: machine.queued_bytes(),
-            created: self.clock.now(*created),
-            last_active: self.clock.now(*last_packet),
+            created: *created,
+            last_active: *last_packet,
         }
     }
 }

@@ -105,7 +105,7 @@ impl ServerEndpoint {
         if packet.is_turn {
             self.leave_others(link, name);
         }
-        if self.attach(name, link).is_err() {
+        if self.attach(name, link, time).is_err() {
             // The key is good: -404 would make the client throw it away.
             return self.refuse(link, TransportError::Flood);
         }

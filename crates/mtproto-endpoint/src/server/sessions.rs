@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use mtproto_pack::{RpcError, object_id};
 use mtproto_session::{LinkId, ServerOutput, ServerSession};
-use mtproto_tl::Constructor;
 use mtproto_tl::wrappers::functions::help::{GetConfig, GetNearestDc};
+use mtproto_tl::{Constructor, ServerTime};
 
 use super::keys::{NoRoom, Session};
 use super::packets::Unsealed;
@@ -19,21 +19,26 @@ pub const SESSIONS_PER_LINK_MAX: usize = 8;
 impl ServerEndpoint {
     /// Makes sure that `link`, over which a packet has come, carries the session. Nothing changes
     /// if there is no room.
-    pub(super) fn attach(&mut self, name: SessionRef, link: LinkId) -> Result<(), NoRoom> {
+    pub(super) fn attach(
+        &mut self,
+        name: SessionRef,
+        link: LinkId,
+        time: ServerTime,
+    ) -> Result<(), NoRoom> {
         let known = self.keys.session_mut(name);
         let is_known = known.is_some();
-        if let Some(session) = known.filter(|session| session.links.contains(&link)) {
-            session.last_packet = self.now;
+        if let Some(session) = known.filter(|session| session.carries(link)) {
+            session.last_packet = time;
             return Ok(());
         }
         if !is_known {
             if let Some(leaving) = self.keys.must_leave(name.key)? {
                 self.forget_session(leaving);
             }
-            self.add_session(name);
+            self.add_session(name, time);
         }
         let Some(session) = self.keys.session_mut(name) else { return Ok(()) };
-        session.last_packet = self.now;
+        session.last_packet = time;
         let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
         if session.join(link) {
             // Who has a session has its key.
@@ -47,7 +52,7 @@ impl ServerEndpoint {
         Ok(())
     }
 
-    fn add_session(&mut self, name: SessionRef) {
+    fn add_session(&mut self, name: SessionRef, time: ServerTime) {
         let Some(key) = self.keys.get(name.key) else { return };
         let machine = ServerSession::new(
             Arc::clone(&self.session_config),
@@ -57,7 +62,7 @@ impl ServerEndpoint {
             self.clock,
             self.now,
         );
-        self.keys.add_session(name, machine, self.now);
+        self.keys.add_session(name, machine, time);
     }
 
     /// `link` does not carry the session any more.
