@@ -32,7 +32,7 @@ fn gzip_in(bench: &mut Bench, len: usize) {
     assert_eq!(inflate_default(stream), text);
 
     let cases = [
-        Case::ours("ours", || gzip::unpack(black_box(&packed), len)),
+        Case::ours(OURS, || gzip::unpack(black_box(&packed), len)),
         Case::peer("flate2's default", || inflate_default(black_box(stream))),
         Case::limit("backend alone", || {
             inflater.reset(false);
@@ -96,6 +96,8 @@ fn answer(len: usize) -> Vec<u8> {
     out
 }
 
+/// Which inflater this was built with.
+const OURS: &str = if cfg!(feature = "libdeflate") { "ours, libdeflate" } else { "ours" };
 /// With how much room a reader begins.
 const PIECE_LEN: usize = 512;
 /// What stands before a stream that has no name.

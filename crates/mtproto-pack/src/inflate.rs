@@ -29,12 +29,35 @@ fn gunzip(member: &[u8], len_max: usize) -> Result<Vec<u8>, GzipError> {
     // A member ends with its length, so most likely this is it. Only time is lost if it is not.
     let claimed = stream.last_chunk().map_or(0, |len| u32::from_le_bytes(*len));
     let claimed = usize::try_from(claimed).unwrap_or(usize::MAX);
-    let (inflated, rest) = decompress(Decompress::new(false), stream, claimed, len_max)?;
+    let (inflated, rest) = match decompress_at_once(stream, claimed, len_max) {
+        Some(whole) => whole,
+        None => decompress(Decompress::new(false), stream, claimed, len_max)?,
+    };
     let trailer = [crc32fast::hash(&inflated).to_le_bytes(), low_word(inflated.len())];
     if !rest.starts_with(trailer.as_flattened()) {
         return Err(GzipError::Undecodable);
     }
     Ok(inflated)
+}
+
+/// As [`decompress`], of a stream that makes as many bytes as is claimed and ends before the last
+/// eight; `None` if it does not. So a peer that lies has its bytes looked at twice, and no more.
+#[cfg(feature = "libdeflate")]
+fn decompress_at_once(stream: &[u8], claimed: usize, len_max: usize) -> Option<(Vec<u8>, &[u8])> {
+    // It wants room for all of it, so a claim has to be one that these bytes could keep.
+    if claimed > len_max || claimed / RATIO_MAX > stream.len() {
+        return None;
+    }
+    let (stream, rest) = stream.split_at_checked(stream.len().checked_sub(TRAILER_LEN)?)?;
+    let mut inflated = vec![0; claimed];
+    let len = libdeflater::Decompressor::new().deflate_decompress(stream, &mut inflated).ok()?;
+    (len == claimed).then_some((inflated, rest))
+}
+
+/// Without libdeflate there is nothing faster.
+#[cfg(not(feature = "libdeflate"))]
+fn decompress_at_once(_: &[u8], _: usize, _: usize) -> Option<(Vec<u8>, &[u8])> {
+    None
 }
 
 /// What follows the header of a gzip member; `None` if that is not whole or not right.
@@ -102,6 +125,14 @@ fn low_word(len: usize) -> [u8; 4] {
 /// How many times as many bytes may come out as go in before it is wise to look first. Texts make
 /// three to five.
 const RATIO_LIKELY: usize = 8;
+
+/// The checksum and the length behind a stream.
+#[cfg(feature = "libdeflate")]
+const TRAILER_LEN: usize = 8;
+
+/// How many times as many bytes the method can make of what goes in.
+#[cfg(feature = "libdeflate")]
+const RATIO_MAX: usize = 1032;
 
 /// Near the end of its room a decompressor looks before each byte it writes; with so many bytes
 /// behind what it will need, it never gets near.

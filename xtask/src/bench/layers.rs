@@ -13,23 +13,32 @@ struct Layer {
     row: u32,
     target: &'static str,
     works: &'static [&'static str],
+    /// What it is built with.
+    features: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 14] = [
-    Layer { row: 1, target: "crypto", works: &["IGE encrypt", "IGE decrypt"] },
-    Layer { row: 2, target: "crypto", works: &["IGE of 16"] },
-    Layer { row: 3, target: "crypto", works: &["open"] },
-    Layer { row: 4, target: "crypto", works: &["seal 64", "seal 1", "seal 5"] },
-    Layer { row: 5, target: "crypto", works: &["seal of 16"] },
-    Layer { row: 6, target: "crypto", works: &["obfuscation"] },
-    Layer { row: 7, target: "tl", works: &["msgs_ack", "container"] },
-    Layer { row: 8, target: "session", works: &["session out"] },
-    Layer { row: 9, target: "session", works: &["session in"] },
-    Layer { row: 10, target: "handshake", works: &["a key, server"] },
-    Layer { row: 11, target: "handshake", works: &["a key, client"] },
-    Layer { row: 12, target: "crypto", works: &["pq"] },
-    Layer { row: 17, target: "http_polls", works: &[] },
-    Layer { row: 19, target: "gzip", works: &["gzip in"] },
+impl Layer {
+    const fn new(row: u32, target: &'static str, works: &'static [&'static str]) -> Self {
+        Self { row, target, works, features: &[] }
+    }
+}
+
+const LAYERS: [Layer; 15] = [
+    Layer::new(1, "crypto", &["IGE encrypt", "IGE decrypt"]),
+    Layer::new(2, "crypto", &["IGE of 16"]),
+    Layer::new(3, "crypto", &["open"]),
+    Layer::new(4, "crypto", &["seal 64", "seal 1", "seal 5"]),
+    Layer::new(5, "crypto", &["seal of 16"]),
+    Layer::new(6, "crypto", &["obfuscation"]),
+    Layer::new(7, "tl", &["msgs_ack", "container"]),
+    Layer::new(8, "session", &["session out"]),
+    Layer::new(9, "session", &["session in"]),
+    Layer::new(10, "handshake", &["a key, server"]),
+    Layer::new(11, "handshake", &["a key, client"]),
+    Layer::new(12, "crypto", &["pq"]),
+    Layer::new(17, "http_polls", &[]),
+    Layer::new(19, "gzip", &["gzip in"]),
+    Layer { features: &["libdeflate"], ..Layer::new(19, "gzip", &["gzip in"]) },
 ];
 
 pub(super) fn has(row: u32) -> bool {
@@ -43,7 +52,8 @@ pub(super) fn measure(
 ) -> anyhow::Result<()> {
     for layer in LAYERS.iter().filter(|layer| wants(layer.row)) {
         let mut command = cargo();
-        command.args(["bench", "--quiet", "--package", "mtproto-benches", "--bench"]);
+        command.args(["bench", "--quiet", "--package", "mtproto-benches"]);
+        command.args(["--features", &layer.features.join(","), "--bench"]);
         command.args([layer.target, "--", "--json"]).args(layer.works);
         let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo bench")?;
         if !output.status.success() {
