@@ -149,8 +149,10 @@ impl<I: ExactSizeIterator<Item = MsgId> + Clone> Encode for AckIds<I> {
         for word in [types::MsgsAck::ID, VECTOR_ID, count] {
             out.extend_from_slice(&word.to_le_bytes());
         }
-        out.reserve(8 * ids.len());
-        ids.for_each(|id| out.extend_from_slice(&id.0.to_le_bytes()));
+        let first = out.len();
+        out.resize(first + 8 * ids.len(), 0);
+        let (places, _) = out.split_at_mut(first).1.as_chunks_mut();
+        places.iter_mut().zip(ids).for_each(|(place, id)| *place = id.0.to_le_bytes());
     }
 }
 

@@ -64,10 +64,10 @@ impl<K: Serial, V> Ascending<K, V> {
             }
             return value;
         }
-        self.remove_inner(key)
+        self.remove_from_middle(key)
     }
 
-    fn remove_inner(&mut self, key: K) -> Option<V> {
+    fn remove_from_middle(&mut self, key: K) -> Option<V> {
         let index = self.find(key)?;
         let value = self.slots.get_mut(index)?.1.take()?;
         self.len -= 1;
