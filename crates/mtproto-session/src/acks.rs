@@ -24,8 +24,8 @@ pub struct AckQueue {
 }
 
 impl AckQueue {
-    /// A queue whose ids leave alone after `delay`, in whole milliseconds, or at once when there are
-    /// `batch` of them.
+    /// A queue whose ids leave alone after `delay`, in whole milliseconds, or at once when there
+    /// are `batch` of them.
     #[must_use]
     pub fn new(delay: Duration, batch: usize) -> Self {
         let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
