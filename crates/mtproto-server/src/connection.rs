@@ -192,7 +192,7 @@ where
         let deadline = Deadline::new(Rc::clone(watch), at, &connection.life.outbox);
         // A server that has stopped says so again at the next packet.
         let delivery = connection.life.deliver(received).unwrap_or_default();
-        let span = Some(Box::new(span)).filter(|span| !span.is_disabled());
+        let span = (!span.is_disabled()).then(|| Box::new(span));
         let (connection, stall) = (Some(connection), None);
         Self { connection, deadline, stall, delivery, span, part }
     }
