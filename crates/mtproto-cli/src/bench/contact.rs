@@ -1,4 +1,4 @@
-//! The first pong of every connection.
+//! The first pongs of every connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +19,22 @@ pub(super) struct Contact {
     pub(super) elapsed: Duration,
 }
 
-/// Opens `connections` with a session each, dealing out `keys`, and waits for the first pong of
-/// each. At most `at_once` are on their way at a time.
+/// How connections are made.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// How many are on their way at a time.
+    pub(super) at_once: usize,
+    /// How many pings each has answered then. The second one acknowledges what came with the first
+    /// pong.
+    pub(super) pings: u32,
+}
+
+/// Opens `connections` with a session each, dealing out `keys`, and waits for their pongs.
 pub(super) fn make(
     server: &Server,
     keys: &[Arc<Key>],
     connections: usize,
-    at_once: usize,
+    pace: Pace,
     count: &AtomicU64,
 ) -> Result<Contact, Failure> {
     let mut talk = Talk::new(server)?;
@@ -33,9 +42,9 @@ pub(super) fn make(
     let start = Instant::now();
     let mut deadline = start + server.patience;
     let mut keys = keys.iter().cycle();
-    let mut answered = 0;
+    let (mut answered, mut pongs) = (0, vec![0; connections]);
     while answered < connections {
-        while began.len() < connections.min(answered + at_once) {
+        while began.len() < connections.min(answered + pace.at_once) {
             let key = keys.next().ok_or_else(|| Failure::usage("there is no key"))?;
             began.push(Instant::now());
             again.push(talk.connect(key.clone())?);
@@ -51,8 +60,15 @@ pub(super) fn make(
         let before = answered;
         talk.receive(left, |index, answer| match answer {
             Answer::Pong(_) => {
-                times.record(began[index].elapsed());
-                answered += 1;
+                if pongs[index] == 0 {
+                    times.record(began[index].elapsed());
+                }
+                pongs[index] += 1;
+                if pongs[index] < pace.pings {
+                    again.push(index);
+                } else {
+                    answered += 1;
+                }
             }
             Answer::Refused => again.push(index),
         })?;

@@ -28,7 +28,7 @@ use mtproto_kit::frame::{Framing, Secret};
 
 use crate::connect::{Target, seconds};
 use crate::exit::Failure;
-use contact::Contact;
+use contact::{AT_ONCE, Contact, Pace};
 use histogram::Histogram;
 use pings::Plan;
 use process::Process;
@@ -164,7 +164,7 @@ impl Bench<'_> {
         let memory = || self.process.and_then(Process::memory);
         let before = memory();
         let Contact { mut talk, elapsed, .. } =
-            self.contact(&keys, connections, contact::AT_ONCE)?;
+            self.contact(&keys, connections, Pace { at_once: AT_ONCE, pings: 2 })?;
         let end = Instant::now() + self.span();
         watch("idle", Goal::Time(self.span()), |_| {
             while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -188,7 +188,7 @@ impl Bench<'_> {
     fn storm(&self, connections: usize) -> Result<Report, Failure> {
         let keys = self.keys(connections)?;
         let usage = Usage::now(self.process);
-        let contact = self.contact(&keys, connections, connections)?;
+        let contact = self.contact(&keys, connections, Pace { at_once: connections, pings: 1 })?;
         let mut report = Report::new("storm");
         report.count("connections", connections as u64);
         report.count("keys", keys.len() as u64);
@@ -205,7 +205,7 @@ impl Bench<'_> {
         let keys = self.keys(connections)?;
         let shares = (0..threads).map(|thread| share(connections, threads, thread));
         let talks = shares.map(|share| {
-            let contact = self.contact(&keys, share, contact::AT_ONCE)?;
+            let contact = self.contact(&keys, share, Pace { at_once: AT_ONCE, pings: 1 })?;
             Ok((contact.talk, share))
         });
         let talks = talks.collect::<Result<Vec<_>, Failure>>()?;
@@ -251,10 +251,10 @@ impl Bench<'_> {
         &self,
         keys: &[Arc<Key>],
         connections: usize,
-        at_once: usize,
+        pace: Pace,
     ) -> Result<Contact, Failure> {
         watch("connections", Goal::Count(connections), |count| {
-            contact::make(&self.server, keys, connections, at_once, count)
+            contact::make(&self.server, keys, connections, pace, count)
         })
     }
 }
