@@ -157,7 +157,9 @@ pub fn walk(
     Ok(true)
 }
 
-/// Shows one message as it is meant. Nearly all are meant as they stand.
+/// Shows one message as it is meant. Nearly all are meant as they stand, and take longer to hand on
+/// than to look at.
+#[inline(always)]
 fn show(
     message: MessageView<'_>,
     followers: usize,

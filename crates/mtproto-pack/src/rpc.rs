@@ -206,17 +206,26 @@ impl RpcAnswer {
     ///
     /// # Errors
     /// As [`RpcAnswer::read`].
+    #[inline]
     pub fn take(result: Bytes, inflated_max: usize) -> Result<Self, GzipError> {
         let result = match object_id(&result) {
             GZIP_PACKED_ID => gzip::unpack(&result, inflated_max)?,
             _ => result,
         };
-        Ok(match object_id(&result) {
-            RPC_ERROR_ID => Self::Error(RpcError::read(&result)?),
+        match Self::read_own(&result)? {
+            Some(answer) => Ok(answer),
+            None => Ok(Self::Ok(result)),
+        }
+    }
+
+    /// Reads what the protocol itself answers; `None` if it is anything else.
+    fn read_own(object: &Bytes) -> Result<Option<Self>, GzipError> {
+        Ok(match object_id(object) {
+            RPC_ERROR_ID => Some(Self::Error(RpcError::read(object)?)),
             RPC_ANSWER_UNKNOWN_ID | RPC_ANSWER_DROPPED_RUNNING_ID | RPC_ANSWER_DROPPED_ID => {
-                Self::Drop(DropAnswer::read(&result)?)
+                Some(Self::Drop(DropAnswer::read(object)?))
             }
-            _ => Self::Ok(result),
+            _ => None,
         })
     }
 }

@@ -35,24 +35,24 @@ impl AckQueue {
 
     /// Records that `id` must be acknowledged within the delay.
     pub fn owe(&mut self, id: MsgId, now: Instant) {
+        self.push(id);
+        let is_full = self.owed.len() >= self.batch as usize;
         // Time does not run back, so the first to be owed is the first to be due.
-        let is_full = u32::try_from(self.owed.len() + 1).is_ok_and(|owed| owed >= self.batch);
-        let due = match self.due {
-            _ if is_full => now,
-            Some(earlier) => earlier,
-            None => now + Duration::from_millis(self.delay_ms.into()),
+        self.due = match self.due {
+            Some(due) if !is_full => Some(due),
+            Some(due) => Some(due.min(now)),
+            None if is_full => Some(now),
+            None => Some(now + Duration::from_millis(self.delay_ms.into())),
         };
-        self.owe_by(id, due);
     }
 
     /// Records that `id` must be acknowledged with the next drain: the peer asks by repeating
     /// itself.
     pub fn owe_at_once(&mut self, id: MsgId, now: Instant) {
-        if self.owed.contains(&id) {
-            self.due = Some(now);
-        } else {
-            self.owe_by(id, now);
+        if !self.owed.contains(&id) {
+            self.push(id);
         }
+        self.due = Some(now);
     }
 
     /// Lets what is owed leave with the next drain.
@@ -130,12 +130,11 @@ impl AckQueue {
         }
     }
 
-    fn owe_by(&mut self, id: MsgId, due: Instant) {
+    fn push(&mut self, id: MsgId) {
         if self.owed.len() >= ACK_QUEUE_MAX {
             self.owed.pop_front();
         }
         self.owed.push_back(id);
-        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 }
 

@@ -156,18 +156,20 @@ impl Inbox {
 
     /// As [`Inbox::mark`] for each of `ids`, which follow each other about as they were received.
     pub(crate) fn mark_all(&mut self, ids: impl Iterator<Item = MsgId>, flag: MsgState) {
-        let mut next = 0;
-        for id in ids {
-            if self.seen.get(next).is_none_or(|seen| seen.id != id) {
-                match self.seen.binary_search_by_key(&id, |seen| seen.id) {
-                    Ok(index) => next = index,
-                    Err(_) => continue,
+        let mut ids = ids.peekable();
+        while let Some(first) = ids.peek() {
+            let Ok(index) = self.seen.binary_search_by_key(first, |seen| seen.id) else {
+                ids.next();
+                continue;
+            };
+            for seen in self.seen.range_mut(index..) {
+                if ids.next_if_eq(&seen.id).is_none() {
+                    break;
+                }
+                if seen.state.is_received() {
+                    seen.state = seen.state | flag;
                 }
             }
-            if let Some(seen) = self.seen.get_mut(next).filter(|seen| seen.state.is_received()) {
-                seen.state = seen.state | flag;
-            }
-            next += 1;
         }
     }
 

@@ -225,7 +225,9 @@ impl Packet {
             self.alone = Some((id, seqno));
             return false;
         }
-        self.wrap();
+        if !self.is_container {
+            self.wrap();
+        }
         true
     }
 

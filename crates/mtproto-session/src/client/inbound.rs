@@ -74,10 +74,17 @@ impl Inbound {
     ///
     /// # Errors
     /// When the rest of a service message is not what its number promises.
+    #[inline]
     pub(super) fn read(message: &MessageView<'_>) -> Result<Self, DecodeError> {
+        match message.object_id() {
+            RPC_RESULT_ID => RpcResult::read_from(message).map(Self::Answer),
+            other => Self::read_other(message, other),
+        }
+    }
+
+    fn read_other(message: &MessageView<'_>, object_id: u32) -> Result<Self, DecodeError> {
         let body = message.body;
-        Ok(match message.object_id() {
-            RPC_RESULT_ID => Self::Answer(RpcResult::read_from(message)?),
+        Ok(match object_id {
             MsgsAck::ID => Self::Acks(read::<MsgsAck>(body)?.msg_ids),
             BadMsgNotification::ID => {
                 let refusal = read::<BadMsgNotification>(body)?;

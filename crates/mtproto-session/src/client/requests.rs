@@ -180,29 +180,45 @@ impl Requests {
 
     /// Takes the request out that was sent under `id`, now or before.
     pub(super) fn answered(&mut self, id: MsgId) -> Option<RequestId> {
-        let request = self.find(id)?;
-        self.remove(request).map(|_| request)
+        let request = self.by_msg.remove(id)?;
+        let last = self.take_entry(request)?;
+        if let Some(last) = last.filter(|last| *last != id) {
+            self.by_msg.remove(last);
+        }
+        Some(request)
     }
 
     /// Takes a request out; the id it has on the server, if it was sent.
     pub(super) fn remove(&mut self, request: RequestId) -> Option<Option<MsgId>> {
-        let Entry { body, sent, .. } = self.entries.remove(request)?;
-        let len = body.current().len();
+        let last = self.take_entry(request)?;
+        if let Some(last) = last {
+            self.by_msg.remove(last);
+        }
+        Some(last)
+    }
+
+    /// Takes a request out of everything but the last id that it was sent under, which is returned.
+    fn take_entry(&mut self, request: RequestId) -> Option<Option<MsgId>> {
+        // What is needed of it is read where it stands: an entry is large to move.
+        let Entry { body, sent, .. } = self.entries.get(request)?;
+        let (len, last) = (body.current().len(), sent.as_ref().map(|sent| sent.id));
+        self.entries.remove(request);
         self.bytes -= len;
-        for id in self.former.remove(&request).into_iter().flatten() {
-            self.by_msg.remove(id);
+        if !self.former.is_empty() {
+            for id in self.former.remove(&request).into_iter().flatten() {
+                self.by_msg.remove(id);
+            }
         }
         if self.entries.is_empty() {
             self.next_check = None;
         }
-        let Some(sent) = sent else {
+        if last.is_some() {
+            self.repeats.remove(request);
+        } else {
             self.waiting.remove(request);
             self.waiting_bytes -= len;
-            return Some(None);
-        };
-        self.repeats.remove(request);
-        self.by_msg.remove(sent.id);
-        Some(Some(sent.id))
+        }
+        Some(last)
     }
 
     /// The request that was sent under `id`, now or before.
@@ -503,5 +519,5 @@ impl Sent {
 }
 
 fn earlier(known: Option<Instant>, other: Instant) -> Option<Instant> {
-    known.into_iter().chain([other]).min()
+    Some(known.map_or(other, |known| known.min(other)))
 }

@@ -83,6 +83,7 @@ impl ClientSession {
     }
 
     /// The server's time is at most that of its answer to a query of ours.
+    #[inline]
     pub(super) fn compare_times(&mut self, query: MsgId, answer: MsgId) {
         let is_before = answer < query;
         if is_before && query.time().saturating_since(answer.time()) > ANSWER_BEFORE_QUERY_MAX {
