@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use crate::auth_key::AuthKey;
 use crate::cpu::{Cpu, Ends, Lane};
-use crate::ige::BLOCK_LEN;
+use crate::ige::{BLOCK_LEN, IgeKey};
 pub use crate::kdf::Direction;
 use crate::kdf::{ack_token, message_keys, msg_key, msg_key_prefix, msg_keys_large};
 use crate::part::join;
@@ -188,7 +188,8 @@ fn seal_batch<const N: usize>(batch: &mut [Option<&mut SealJob<'_>>]) {
     let large = msg_keys_large(&mut ends, texts);
     let jobs = batch.iter().flatten().zip(&large);
     let msg_keys = jobs.map(|(job, large)| (job.key, job.direction, msg_key(large)));
-    let keys = message_keys(&mut ends, msg_keys);
+    let mut keys = [const { IgeKey::NONE }; N];
+    message_keys(&mut keys, &mut ends, msg_keys);
     for (job, large) in batch.iter_mut().flatten().zip(&large) {
         job.write_prefix(large);
     }
@@ -307,9 +308,11 @@ pub fn open(jobs: &mut [OpenJob<'_>]) {
 fn open_one(job: &mut OpenJob<'_>) {
     let prefix = msg_key_prefix(job.key, job.direction);
     let msg_keys = job.unverified().map(Unverified::into_keyed).into_iter();
-    let [key] = message_keys(&mut [Ends::new()], msg_keys);
+    let mut keys = [IgeKey::NONE];
+    message_keys(&mut keys, &mut [Ends::new()], msg_keys);
+    let [key] = &keys;
     let Some(packet) = job.unverified() else { return };
-    let lane = Lane::new(&key, packet.into_ciphertext());
+    let lane = Lane::new(key, packet.into_ciphertext());
     let large = Cpu::here().ige_decrypt_and_hash(lane, prefix);
     job.conclude(&large);
 }
@@ -318,7 +321,8 @@ fn open_one(job: &mut OpenJob<'_>) {
 fn open_batch<const N: usize>(batch: &mut [Option<&mut OpenJob<'_>>]) {
     let mut ends = [const { Ends::new() }; N];
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
-    let keys = message_keys(&mut ends, packets.map(Unverified::into_keyed));
+    let mut keys = [const { IgeKey::NONE }; N];
+    message_keys(&mut keys, &mut ends, packets.map(Unverified::into_keyed));
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
     let lanes = packets.zip(&keys).map(|(it, key)| Lane::new(key, it.into_ciphertext()));
     Cpu::here().ige_decrypt(lanes);

@@ -74,11 +74,12 @@ pub(crate) fn ack_token(large: &[u8; 32]) -> u32 {
     u32::from_le_bytes(*part::<0, 4, _>(large)) | 1 << 31
 }
 
-/// The cipher keys of up to `N` messages with these `msg_key`s.
+/// Writes the cipher keys of up to `N` messages with these `msg_key`s to where they will be wiped.
 pub(crate) fn message_keys<'a, const N: usize>(
+    keys: &mut [IgeKey; N],
     blocks: &mut [Ends; N],
     messages: impl Iterator<Item = Keyed<'a, [u8; 16]>>,
-) -> [IgeKey; N] {
+) {
     let mut hashes = [const { [const { Hash::NONE }; 2] }; N];
     let places = hashes.iter_mut().zip(blocks);
     for ((hashes, Ends([a, b])), (key, direction, msg_key)) in places.zip(messages) {
@@ -88,11 +89,9 @@ pub(crate) fn message_keys<'a, const N: usize>(
         *hashes = [&**a, &**b].map(|block| Hash::of_blocks(core::slice::from_ref(block)));
     }
     Cpu::here().sha256(hashes.as_flattened_mut());
-    let mut keys = [const { IgeKey::NONE }; N];
     for (IgeKey { key, iv }, [a, b]) in keys.iter_mut().zip(&hashes) {
         (**key, **iv) = (a.digest_around(b), b.digest_around(a));
     }
-    keys
 }
 
 /// What makes 52 hashed bytes a whole block: one bit, zeros, and their length in bits.
@@ -141,7 +140,9 @@ mod tests {
         let (out, back) = (Direction::ClientToServer, Direction::ServerToClient);
         let messages = [(&key, out, &msg_key), (&key, back, &msg_key)];
         let mut blocks = [const { Ends::new() }; 2];
-        let [there, here] = message_keys(&mut blocks, messages.into_iter());
+        let mut keys = [const { IgeKey::NONE }; 2];
+        message_keys(&mut keys, &mut blocks, messages.into_iter());
+        let [there, here] = keys;
         check(&there, &primitives["kdf_v2_x0"]);
         check(&here, &primitives["kdf_v2_x8"]);
         check(&message_aes_v1(&key, out, &msg_key), &primitives["kdf_v1_x0"]);
