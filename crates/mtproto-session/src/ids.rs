@@ -12,8 +12,7 @@ impl MsgIds {
     /// The id for `time`, or the next free one if the clock stood still or stepped back.
     // req: L18
     pub fn issue(&mut self, time: ServerTime, author: Author) -> MsgId {
-        let id = MsgId::at(time, author).max(self.next_free(author));
-        debug_assert!(id > self.last, "ids grow until the year 2106");
+        let id = MsgId::at(time.min(LATEST.time()), author).max(self.next_free(author));
         self.last = id;
         id
     }
@@ -30,6 +29,10 @@ impl MsgIds {
         if next.0.trailing_zeros() >= 32 { next.next(author) } else { next }
     }
 }
+
+/// Times after this one, four minutes before ids end in the year 2106, make no ids of their own. So
+/// there is always a next one, whatever time a peer tells.
+const LATEST: MsgId = MsgId(0xffff_ff00_0000_0004);
 
 /// Issues seqnos: twice the number of content-related messages so far, plus one for another of
 /// them.
@@ -83,6 +86,14 @@ mod tests {
     fn the_low_half_of_an_id_is_never_empty() {
         let mut ids = MsgIds { last: MsgId(0x1234_ffff_fffc) };
         assert_eq!(ids.issue(ServerTime::default(), Author::Client), MsgId(0x1235_0000_0004));
+    }
+
+    #[test]
+    fn ids_grow_at_the_end_of_time() {
+        let mut ids = MsgIds::default();
+        let end = MsgId(u64::MAX).time();
+        let made = [(); 3].map(|()| ids.issue(end, Author::ServerReply));
+        assert!(made.is_sorted() && made[0] < made[2], "{made:?}");
     }
 
     #[test]
