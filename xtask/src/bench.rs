@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if end_to_end::ROWS.iter().any(|row| wants(row.number)) {
         let bench = Bench::prepare(peers, arguments.seconds)?;
         for row in end_to_end::ROWS.iter().filter(|row| wants(row.number)) {
-            print.row(&bench.measure(row)?);
+            bench.measure(row)?.iter().for_each(|line| print.row(line));
         }
     }
     Ok(())

@@ -17,11 +17,19 @@ pub(super) struct EndToEnd {
     what: &'static str,
     /// What `mtproto bench` is told.
     args: &'static [&'static str],
-    /// What of its figures counts.
-    figure: &'static str,
+    /// What of its figures counts: each is a line.
+    figures: &'static [Figure],
     unit: &'static str,
     more_is_better: bool,
     pace: Pace,
+}
+
+/// A figure of `mtproto bench`.
+struct Figure {
+    /// Its name in JSON.
+    name: &'static str,
+    /// What it says beside the others of the same runs.
+    of: &'static str,
 }
 
 /// How fast a server is loaded.
@@ -40,7 +48,7 @@ pub(super) const ROWS: [EndToEnd; 11] = [
         10,
         "handshakes/s a core",
         &["--handshakes", "--connections", "32"],
-        "handshakes_per_server_core_second",
+        &[Figure::alone("handshakes_per_server_core_second")],
     ),
     pings(13, "ping RPC/s a core, 64 x 1", &["--connections", "64"]),
     pings(14, "ping RPC/s a core, 64 x 32", &["--connections", "64", "--depth", "32"]),
@@ -53,19 +61,19 @@ pub(super) const ROWS: [EndToEnd; 11] = [
         number: 16,
         what: "memory of an idle connection with a session",
         args: &["--idle", "5000"],
-        figure: "server_bytes_per_connection",
+        figures: &[Figure::alone("server_bytes_per_connection")],
         unit: "B",
         more_is_better: false,
         pace: Pace::Saturated,
     },
     pings(18, "ping RPC/s a core, 1000 x 1", &["--connections", "1000"]),
-    tail("p99 at half the rate of the slowest, 64 x 1", Pace::HalfOfSlowest),
-    tail("p99 at half of what each can do, 64 x 1", Pace::HalfOfOwn),
+    tail("p99 at half the slowest's rate", Pace::HalfOfSlowest),
+    tail("p99 at half of its own rate", Pace::HalfOfOwn),
     EndToEnd {
         number: 21,
         what: "storm of 10,000, first pong of all",
         args: &["--storm", "10000"],
-        figure: "all_pongs_seconds",
+        figures: &[Figure::alone("all_pongs_seconds")],
         unit: "s",
         more_is_better: false,
         pace: Pace::Saturated,
@@ -79,8 +87,14 @@ pub(super) const ROWS: [EndToEnd; 11] = [
     ),
 ];
 
+impl Figure {
+    const fn alone(name: &'static str) -> Self {
+        Self { name, of: "" }
+    }
+}
+
 const fn pings(number: u32, what: &'static str, args: &'static [&'static str]) -> EndToEnd {
-    per_second(number, what, args, "pongs_per_server_core_second")
+    per_second(number, what, args, &[SATURATED])
 }
 
 /// Rates count by the server's own time, so that a pause of the load takes nothing from them.
@@ -88,15 +102,21 @@ const fn per_second(
     number: u32,
     what: &'static str,
     args: &'static [&'static str],
-    figure: &'static str,
+    figures: &'static [Figure],
 ) -> EndToEnd {
     let pace = Pace::Saturated;
-    EndToEnd { number, what, args, figure, unit: "/s", more_is_better: true, pace }
+    EndToEnd { number, what, args, figures, unit: "/s", more_is_better: true, pace }
 }
 
+/// The verdict is what most of the time is like; what the machine's pauses do to the whole run
+/// stands below it.
 const fn tail(what: &'static str, pace: Pace) -> EndToEnd {
     let args = &["--connections", "64"];
-    EndToEnd { number: 20, what, args, figure: "p99_ms", unit: "ms", more_is_better: false, pace }
+    let figures = &[
+        Figure { name: "p99_slices_ms", of: ": median slice" },
+        Figure { name: "p99_ms", of: ": whole run" },
+    ];
+    EndToEnd { number: 20, what, args, figures, unit: "ms", more_is_better: false, pace }
 }
 
 pub(super) fn has(row: u32) -> bool {
@@ -163,7 +183,7 @@ impl Bench {
     }
 
     /// Measures a row on every side there is.
-    pub(super) fn measure(&self, row: &EndToEnd) -> anyhow::Result<Row> {
+    pub(super) fn measure(&self, row: &EndToEnd) -> anyhow::Result<Vec<Row>> {
         // The floor exchanges keys as ours does, and keeps no sessions whose memory would count.
         let has_limit = !matches!(row.number, 10 | 16);
         let mut sides = vec![Side::Ours];
@@ -171,29 +191,32 @@ impl Bench {
         let peer = if row.number == RELAYED { &self.peers.relay } else { &self.peers.server };
         sides.extend(peer.is_some().then_some(Side::Peer));
         let rates = self.rates(row, &sides)?;
-        let figures = sides.iter().zip(rates).map(|(side, rate)| self.median(*side, row, rate));
-        let figures = figures.collect::<anyhow::Result<Vec<_>>>()?;
-        let of = |wanted: Side| sides.iter().position(|side| *side == wanted);
-        Ok(Row {
-            number: row.number,
-            what: row.what.to_owned(),
-            unit: row.unit,
-            ours: figures[0],
-            peer: of(Side::Peer).map(|place| figures[place]),
-            limit: of(Side::Limit).map(|place| figures[place]),
-            more_is_better: row.more_is_better,
-        })
+        let runs = sides.iter().zip(rates).map(|(side, rate)| self.runs(*side, row, rate));
+        let runs = runs.collect::<anyhow::Result<Vec<_>>>()?;
+        let line = |wanted: &Figure| {
+            let figures = runs.iter().map(|runs| middle(runs, wanted));
+            let figures = figures.collect::<anyhow::Result<Vec<_>>>()?;
+            let of = |side: Side| sides.iter().position(|known| *known == side);
+            Ok(Row {
+                number: row.number,
+                what: format!("{}{}", row.what, wanted.of),
+                unit: row.unit,
+                ours: figures[0],
+                peer: of(Side::Peer).map(|place| figures[place]),
+                limit: of(Side::Limit).map(|place| figures[place]),
+                more_is_better: row.more_is_better,
+            })
+        };
+        row.figures.iter().map(line).collect()
     }
 
-    /// How many pings a second each side is to answer, where that is limited.
+    /// How many pings a second each side is to answer, where that is limited: half of what it does
+    /// by its own time, as in row 13. By the clock's, a pause of the machine would count as well.
     fn rates(&self, row: &EndToEnd, sides: &[Side]) -> anyhow::Result<Vec<Option<f64>>> {
         if row.pace == Pace::Saturated {
             return Ok(vec![None; sides.len()]);
         }
-        let saturated = sides.iter().map(|side| {
-            let report = self.load(&self.serve(*side, row)?, row.args, None)?;
-            figure(&report, "pongs_per_second")
-        });
+        let saturated = sides.iter().map(|side| middle(&self.runs(*side, row, None)?, &SATURATED));
         let mut rates = saturated.collect::<anyhow::Result<Vec<f64>>>()?;
         if row.pace == Pace::HalfOfSlowest {
             let slowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
@@ -202,12 +225,9 @@ impl Bench {
         Ok(rates.into_iter().map(|rate| Some(rate / 2.0)).collect())
     }
 
-    /// The middle one of three runs, each on a server that was just started.
-    fn median(&self, side: Side, row: &EndToEnd, rate: Option<f64>) -> anyhow::Result<f64> {
-        let run = |_| figure(&self.load(&self.serve(side, row)?, row.args, rate)?, row.figure);
-        let mut figures = (0..RUNS).map(run).collect::<anyhow::Result<Vec<f64>>>()?;
-        figures.sort_by(f64::total_cmp);
-        Ok(figures[RUNS / 2])
+    /// What runs came to, each on a server that was just started.
+    fn runs(&self, side: Side, row: &EndToEnd, rate: Option<f64>) -> anyhow::Result<Vec<Value>> {
+        (0..RUNS).map(|_| self.load(&self.serve(side, row)?, row.args, rate)).collect()
     }
 
     fn serve(&self, side: Side, row: &EndToEnd) -> anyhow::Result<Target> {
@@ -284,5 +304,16 @@ pub(super) fn peer(path: &Option<PathBuf>) -> anyhow::Result<&Path> {
     path.as_deref().context("no peer was given")
 }
 
+/// The middle one of what runs say.
+fn middle(runs: &[Value], wanted: &Figure) -> anyhow::Result<f64> {
+    let mut figures =
+        runs.iter().map(|run| figure(run, wanted.name)).collect::<anyhow::Result<Vec<f64>>>()?;
+    figures.sort_by(f64::total_cmp);
+    Ok(figures[figures.len() / 2])
+}
+
 /// Of which the middle one counts.
 const RUNS: usize = 3;
+
+/// How many pings a server answers in a second of its own time.
+const SATURATED: Figure = Figure::alone("pongs_per_server_core_second");

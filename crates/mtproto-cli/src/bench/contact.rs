@@ -59,7 +59,7 @@ pub(super) fn make(
         }
         let before = answered;
         talk.receive(left, |index, answer| match answer {
-            Answer::Pong(_) => {
+            Answer::Pong { .. } => {
                 if pongs[index] == 0 {
                     times.record(began[index].elapsed());
                 }

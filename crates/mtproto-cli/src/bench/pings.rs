@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::histogram::Histogram;
 use super::talk::{Answer, Talk};
+use super::times::Times;
 use crate::exit::Failure;
 
 /// What each connection does.
@@ -22,7 +22,7 @@ pub(super) struct Plan {
 /// What came of it.
 pub(super) struct Tally {
     /// Of every pong within the span: from when its ping was due.
-    pub(super) times: Histogram,
+    pub(super) times: Times,
     /// Pings at a fixed rate that had no pong a second after the end.
     pub(super) unanswered: u64,
     pub(super) elapsed: Duration,
@@ -53,7 +53,7 @@ fn saturate(
     let mut ready: Vec<usize> =
         (0..connections).flat_map(|index| std::iter::repeat_n(index, plan.depth)).collect();
     let mut answered = vec![0; connections];
-    let mut times = Histogram::new();
+    let mut times = Times::new();
     loop {
         let now = Instant::now();
         let left = plan.span.saturating_sub(now - start);
@@ -63,8 +63,8 @@ fn saturate(
         ready.drain(..).for_each(|index| talk.ping(index, plan.containers, now));
         talk.flush()?;
         talk.receive(left, |index, answer| match answer {
-            Answer::Pong(time) => {
-                times.record(time);
+            Answer::Pong { due, time } => {
+                times.record(due.saturating_duration_since(start), time);
                 count.fetch_add(1, Ordering::Relaxed);
                 answered[index] += 1;
                 if answered[index] == plan.containers {
@@ -90,7 +90,7 @@ fn pace(
     let interval = plan.containers as f64 / rate;
     let packets = (plan.span.as_secs_f64() / interval).ceil().max(1.0) as u64;
     let wanted = packets * plan.containers as u64;
-    let mut times = Histogram::new();
+    let mut times = Times::new();
     let (mut sent, mut again) = (0, Vec::new());
     loop {
         let now = Instant::now();
@@ -105,14 +105,14 @@ fn pace(
         }
         talk.flush()?;
         let is_over = now - start >= plan.span + STRAGGLERS_MAX;
-        if times.total() >= wanted || is_over {
-            let unanswered = wanted.saturating_sub(times.total());
+        if times.whole().total() >= wanted || is_over {
+            let unanswered = wanted.saturating_sub(times.whole().total());
             return Ok(Tally { times, unanswered, elapsed: (now - start).min(plan.span) });
         }
         // No sleep: a timer's milliseconds are longer than what is measured.
         talk.receive(Duration::ZERO, |index, answer| match answer {
-            Answer::Pong(time) => {
-                times.record(time);
+            Answer::Pong { due, time } => {
+                times.record(due.saturating_duration_since(start), time);
                 count.fetch_add(1, Ordering::Relaxed);
             }
             Answer::Refused => again.push(index),

@@ -33,8 +33,8 @@ pub(super) struct Talk {
 
 /// What came for one connection.
 pub(super) enum Answer {
-    /// A ping was answered after this time.
-    Pong(Duration),
+    /// A ping that was due at `due` was answered after `time`.
+    Pong { due: Instant, time: Duration },
     /// A packet has to be made again.
     Refused,
 }
@@ -107,7 +107,7 @@ impl Talk {
         if let Some((index, why)) = self.arrivals.lost.pop() {
             return Err(Failure::network(format!("connection {index}: {why}")));
         }
-        let now = Instant::now().saturating_duration_since(self.epoch);
+        let now = Instant::now();
         let packets = &mut self.arrivals.packets;
         let (sessions, filler) = (&self.sessions, self.filler);
         let mut jobs: Vec<_> = packets
@@ -125,8 +125,9 @@ impl Talk {
                 .receive(&packet, &opened, &mut self.seen)
                 .map_err(|trouble| lost(index, trouble))?;
             for ping_id in self.seen.pongs.drain(..) {
-                let sent = Duration::from_nanos(ping_id.try_into().unwrap_or(0));
-                take(index, Answer::Pong(now.saturating_sub(sent)));
+                let due = self.epoch + Duration::from_nanos(ping_id.try_into().unwrap_or(0));
+                let time = now.saturating_duration_since(due);
+                take(index, Answer::Pong { due, time });
             }
             (0..std::mem::take(&mut self.seen.refused)).for_each(|_| take(index, Answer::Refused));
         }

@@ -45,6 +45,8 @@ fn a_rate_is_kept_to_by_several_threads() {
     assert_eq!(figures["threads"], 2);
     let all = figures["pongs"].as_u64().zip(figures["unanswered"].as_u64());
     assert_eq!(all.map(|(pongs, unanswered)| pongs + unanswered), Some(100), "{figures}");
+    let slices = figures["p99_slices_ms"].as_f64();
+    assert!(slices > Some(0.0) && slices <= figures["max_ms"].as_f64(), "{figures}");
 }
 
 #[test]
