@@ -1,7 +1,7 @@
 //! Messages, and `msg_container`, which holds several of them.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 use mtproto_tl::{Constructor, DecodeError, MsgId, Reader, Seqno, types};
@@ -104,6 +104,55 @@ impl From<DecodeError> for ContainerError {
     }
 }
 
+/// A part of a packet where it lies.
+#[derive(Clone, Copy)]
+pub struct PacketSlice<'a> {
+    bytes: &'a [u8],
+    packet: &'a Bytes,
+}
+
+impl<'a> PacketSlice<'a> {
+    /// All of a packet.
+    #[must_use]
+    pub fn whole(packet: &'a Bytes) -> Self {
+        Self { bytes: packet, packet }
+    }
+
+    /// What follows the first `count` bytes.
+    #[must_use]
+    pub fn after(self, count: usize) -> Self {
+        Self { bytes: self.bytes.get(count..).unwrap_or_default(), ..self }
+    }
+
+    /// The bytes, as long as the packet is there.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The bytes, which share the memory of the packet.
+    #[must_use]
+    pub fn to_bytes(self) -> Bytes {
+        self.packet.slice_ref(self.bytes)
+    }
+
+    /// The bare messages of the container that this is what follows the count of, up to what is
+    /// none.
+    #[inline]
+    pub(crate) fn messages(self) -> impl Iterator<Item = MessageView<'a>> + Clone + use<'a> {
+        let mut input = Reader::new(self.bytes);
+        std::iter::from_fn(move || MessageView::take(self.packet, &mut input).ok())
+    }
+}
+
+impl Deref for PacketSlice<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
 /// A message where it lies.
 #[derive(Clone, Copy)]
 pub struct MessageView<'a> {
@@ -112,58 +161,46 @@ pub struct MessageView<'a> {
     /// Its place among the content-related ones.
     pub seqno: Seqno,
     /// One boxed object, maybe with filler behind it.
-    pub body: &'a [u8],
-    owner: &'a Bytes,
+    pub body: PacketSlice<'a>,
 }
 
 impl<'a> MessageView<'a> {
-    /// Takes a bare `message`; `input` reads `owner`.
+    /// Takes a bare `message`; `input` reads `packet`.
     #[inline]
-    pub(crate) fn take(owner: &'a Bytes, input: &mut Reader<'a>) -> Result<Self, ContainerError> {
+    pub(crate) fn take(packet: &'a Bytes, input: &mut Reader<'a>) -> Result<Self, ContainerError> {
         let mut header = Reader::new(input.slice(MESSAGE_HEADER_LEN)?);
         let (id, seqno) = (MsgId(header.u64()?), Seqno(header.u32()?));
         let len = header.u32()?;
         if len < 4 || !len.is_multiple_of(4) {
             return Err(ContainerError::BadLength { bytes: len });
         }
-        let body = input.slice(usize::try_from(len).unwrap_or(usize::MAX))?;
-        Ok(Self { id, seqno, body, owner })
+        let bytes = input.slice(usize::try_from(len).unwrap_or(usize::MAX))?;
+        Ok(Self { id, seqno, body: PacketSlice { bytes, packet } })
     }
 
     /// A message whose body is a part of `packet`; an empty one if it is none.
     #[must_use]
     pub fn within(packet: &'a Bytes, id: MsgId, seqno: Seqno, body: Range<usize>) -> Self {
-        Self { id, seqno, body: packet.get(body).unwrap_or_default(), owner: packet }
+        let bytes = packet.get(body).unwrap_or_default();
+        Self { id, seqno, body: PacketSlice { bytes, packet } }
     }
 
     /// The whole of a message.
     #[must_use]
     pub fn of(Message { id, seqno, body }: &'a Message) -> Self {
-        Self { id: *id, seqno: *seqno, body, owner: body }
+        Self { id: *id, seqno: *seqno, body: PacketSlice::whole(body) }
     }
 
     /// The constructor number of its body; 0, which no object has, when the body is too short.
     #[must_use]
     pub fn object_id(&self) -> u32 {
-        object_id(self.body)
-    }
-
-    /// Its body, which shares the memory of the packet.
-    #[must_use]
-    pub fn body_bytes(&self) -> Bytes {
-        self.owner.slice_ref(self.body)
-    }
-
-    /// What follows the first `count` bytes of its body, which shares the memory of the packet.
-    #[must_use]
-    pub fn body_after(&self, count: usize) -> Bytes {
-        self.owner.slice_ref(self.body.get(count..).unwrap_or_default())
+        object_id(&self.body)
     }
 
     /// The message, which shares the memory of the packet.
     #[must_use]
     pub fn to_message(&self) -> Message {
-        Message { id: self.id, seqno: self.seqno, body: self.body_bytes() }
+        Message { id: self.id, seqno: self.seqno, body: self.body.to_bytes() }
     }
 }
 
@@ -171,9 +208,8 @@ impl<'a> MessageView<'a> {
 /// it is well, or there is none.
 #[derive(Clone, Copy)]
 pub struct Container<'a> {
-    owner: &'a Bytes,
     count: usize,
-    messages: &'a [u8],
+    messages: PacketSlice<'a>,
 }
 
 impl<'a> Container<'a> {
@@ -182,24 +218,23 @@ impl<'a> Container<'a> {
     /// # Errors
     /// The first fault found; nothing of a container that has one is to be believed.
     pub fn read(object: &'a Bytes) -> Result<Self, ContainerError> {
-        Self::look(object, object)
+        Self::look(PacketSlice::whole(object), |_| ())
     }
 
-    /// As [`Container::read`], of the container that a message is.
-    pub(crate) fn of(
-        MessageView { body, owner, .. }: MessageView<'a>,
-    ) -> Result<Self, ContainerError> {
-        Self::look(owner, body)
-    }
-
+    /// As [`Container::read`], and shows each message that it walks past. What is shown before a
+    /// fault does not count.
     // req: S40, S41, S48
-    fn look(owner: &'a Bytes, object: &'a [u8]) -> Result<Self, ContainerError> {
-        let mut input = Reader::new(object);
+    #[inline]
+    pub(crate) fn look(
+        object: PacketSlice<'a>,
+        mut show: impl FnMut(&MessageView<'a>),
+    ) -> Result<Self, ContainerError> {
+        let mut input = Reader::new(object.bytes);
         input.constructor(CONTAINER_ID)?;
         let count = input.count(MESSAGE_HEADER_LEN + 4)?;
-        let container = Self { owner, count, messages: input.rest() };
+        let container = Self { count, messages: object.after(CONTAINER_HEADER_LEN) };
         for _ in 0..count {
-            MessageView::take(owner, &mut input)?;
+            show(&MessageView::take(object.packet, &mut input)?);
         }
         input.finish()?;
         // So few are allowed whatever they are: no body is looked into.
@@ -224,8 +259,7 @@ impl<'a> Container<'a> {
     /// The messages, in order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = MessageView<'a>> + Clone + use<'a> {
-        let (owner, mut input) = (self.owner, Reader::new(self.messages));
-        std::iter::from_fn(move || MessageView::take(owner, &mut input).ok())
+        self.messages.messages()
     }
 
     /// How many messages there are as the limit counts them.

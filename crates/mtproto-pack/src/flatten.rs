@@ -6,7 +6,9 @@ use bytes::Bytes;
 use mtproto_tl::{DecodeError, MsgId, Reader, Seqno};
 use smallvec::SmallVec;
 
-use crate::container::{CONTAINER_ID, Container, ContainerError, Message, MessageView};
+use crate::container::{
+    CONTAINER_HEADER_LEN, CONTAINER_ID, Container, ContainerError, Message, MessageView,
+};
 use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
 
 /// `msg_copy#e06046b2`, which is read but never written.
@@ -110,70 +112,122 @@ pub struct Found<'a> {
     pub message: MessageView<'a>,
     /// Id and seqno of the `msg_copy` around it.
     pub copied_by: Option<(MsgId, Seqno)>,
-    /// How many messages follow in the packet.
-    pub followers: usize,
+}
+
+/// One packet with its container, copies and gzip opened: all of it is well, or there is none.
+pub struct Unpacked<'a> {
+    packet: MessageView<'a>,
+    /// The packet, if it came packed.
+    inflated: Option<Message>,
+    is_container: bool,
+    count: usize,
+    /// The messages that are not meant as they stand, with their places. Few packets have any.
+    opened: Vec<(usize, Item)>,
+}
+
+impl<'a> Unpacked<'a> {
+    /// Opens a packet. Takes no memory unless there is something to open.
+    ///
+    /// # Errors
+    /// A fault in any part of it.
+    // req: S40, S42, S44, S49, S51
+    pub fn read(packet: MessageView<'a>, limits: Limits) -> Result<Self, PackError> {
+        let mut inflated_left = limits.inflated_max;
+        let inflated = match packet.object_id() {
+            GZIP_PACKED_ID => Some(inflate(packet.to_message(), &mut inflated_left)?),
+            _ => None,
+        };
+        let whole = inflated.as_ref().map_or(packet, MessageView::of);
+        let (mut is_plain, mut highest) = (true, MsgId::default());
+        let is_container = whole.object_id() == CONTAINER_ID;
+        let count = if is_container {
+            let container = Container::look(whole.body, |message| {
+                is_plain &= !is_wrapped(message);
+                highest = highest.max(message.id);
+            })?;
+            check_below(highest, whole.id)?;
+            container.len()
+        } else {
+            is_plain = !is_wrapped(&whole);
+            1
+        };
+        let mut opened = Vec::new();
+        if !is_plain {
+            for (place, message) in messages(whole, is_container).enumerate() {
+                if is_wrapped(&message) {
+                    opened.push((place, open(message.to_message(), &mut inflated_left)?));
+                }
+            }
+        }
+        Ok(Self { packet, inflated, is_container, count, opened })
+    }
+
+    /// Whether it is a container; its id and seqno are then the packet's own.
+    #[must_use]
+    pub fn is_container(&self) -> bool {
+        self.is_container
+    }
+
+    /// How many messages there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The messages, in order, none of them a container, a copy or packed.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = Found<'_>> {
+        let whole = self.inflated.as_ref().map_or(self.packet, MessageView::of);
+        let (mut opened, mut place) = (self.opened.as_slice(), 0);
+        messages(whole, self.is_container).map(move |message| {
+            let found = match opened {
+                [(first, item), rest @ ..] if *first == place => {
+                    opened = rest;
+                    let message = MessageView::of(&item.message);
+                    Found { message, copied_by: item.copied_by }
+                }
+                _ => Found { message, copied_by: None },
+            };
+            place += 1;
+            found
+        })
+    }
 }
 
 /// Opens the container, the copies and the gzip of one packet: all of it, or nothing.
 ///
 /// # Errors
-/// The first fault found.
+/// A fault in any part of it.
 pub fn flatten(outer: Message, limits: Limits) -> Result<Flat, PackError> {
-    let mut items = SmallVec::new();
-    let is_container = walk(MessageView::of(&outer), limits, |found| {
-        let Found { message, copied_by, followers } = found;
-        items.reserve(1 + followers);
-        items.push(Item { message: message.to_message(), copied_by });
-    })?;
-    Ok(Flat { is_container, items })
+    let unpacked = Unpacked::read(MessageView::of(&outer), limits)?;
+    let item =
+        |Found { message, copied_by }: Found<'_>| Item { message: message.to_message(), copied_by };
+    let mut items = SmallVec::with_capacity(unpacked.len());
+    items.extend(unpacked.iter().map(item));
+    Ok(Flat { is_container: unpacked.is_container(), items })
 }
 
-/// As [`flatten`], but shows each message to `visit` where it lies, in order; tells whether the
-/// packet is a container. If there is a fault, what was shown before does not count.
-///
-/// # Errors
-/// The first fault found.
-// req: S40, S42, S44, S49, S51
-pub fn walk(
-    outer: MessageView<'_>,
-    limits: Limits,
-    mut visit: impl FnMut(Found<'_>),
-) -> Result<bool, PackError> {
-    let mut inflated_left = limits.inflated_max;
-    let inflated = match outer.object_id() {
-        GZIP_PACKED_ID => Some(inflate(outer.to_message(), &mut inflated_left)?),
-        _ => None,
+/// The messages of a packet as they came: those in the container that it is, or itself alone.
+#[inline]
+fn messages(whole: MessageView<'_>, is_container: bool) -> impl Iterator<Item = MessageView<'_>> {
+    let (alone, inside) = if is_container {
+        (None, whole.body.after(CONTAINER_HEADER_LEN))
+    } else {
+        (Some(whole), whole.body.after(usize::MAX))
     };
-    let outer = inflated.as_ref().map_or(outer, MessageView::of);
-    if outer.object_id() != CONTAINER_ID {
-        show(outer, 0, &mut inflated_left, &mut visit)?;
-        return Ok(false);
-    }
-    let container = Container::of(outer)?;
-    for (message, followers) in container.iter().zip((0..container.len()).rev()) {
-        check_below(message.id, outer.id)?;
-        show(message, followers, &mut inflated_left, &mut visit)?;
-    }
-    Ok(true)
+    alone.into_iter().chain(inside.messages())
 }
 
-/// Shows one message as it is meant. Nearly all are meant as they stand, and take longer to hand on
-/// than to look at.
-#[inline(always)]
-fn show(
-    message: MessageView<'_>,
-    followers: usize,
-    inflated_left: &mut usize,
-    visit: &mut impl FnMut(Found<'_>),
-) -> Result<(), PackError> {
-    match message.object_id() {
-        CONTAINER_ID | GZIP_PACKED_ID | MSG_COPY_ID => {
-            let Item { message, copied_by } = open(message.to_message(), inflated_left)?;
-            visit(Found { message: MessageView::of(&message), copied_by, followers });
-        }
-        _ => visit(Found { message, copied_by: None, followers }),
-    }
-    Ok(())
+/// Whether a message is not meant as it stands.
+#[inline]
+fn is_wrapped(message: &MessageView<'_>) -> bool {
+    matches!(message.object_id(), CONTAINER_ID | GZIP_PACKED_ID | MSG_COPY_ID)
 }
 
 /// Unwraps one message. The loop ends: a copy is opened once, and gzip never holds gzip.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mtproto_tl::{DecodeError, Encode, MsgId, Reader, Seqno, encode_byte_string};
 
 use crate::gzip::{self, GZIP_PACKED_ID, GzipError};
-use crate::{MessageView, object_id};
+use crate::{PacketSlice, object_id};
 
 /// `rpc_result#f35c6d01`.
 pub const RPC_RESULT_ID: u32 = 0xf35c_6d01;
@@ -38,25 +38,48 @@ impl RpcResult {
     /// # Errors
     /// `UnknownConstructor`, `Truncated`.
     pub fn read(object: &Bytes) -> Result<Self, DecodeError> {
-        let req_msg_id = Self::query_of(object)?;
-        Ok(Self { req_msg_id, result: object.slice(RPC_RESULT_HEADER_LEN..) })
+        let RpcResultView { req_msg_id, result } = RpcResultView::read(PacketSlice::whole(object))?;
+        Ok(Self { req_msg_id, result: result.to_bytes() })
     }
+}
 
-    /// As [`RpcResult::read`], where it lies in its packet.
+/// An `rpc_result` where it lies.
+#[derive(Clone, Copy)]
+pub struct RpcResultView<'a> {
+    /// The message that carried the query.
+    pub req_msg_id: MsgId,
+    /// As [`RpcResult::result`].
+    pub result: PacketSlice<'a>,
+}
+
+impl<'a> RpcResultView<'a> {
+    /// Reads a boxed `rpc_result`.
     ///
     /// # Errors
     /// `UnknownConstructor`, `Truncated`.
-    pub fn read_from(message: &MessageView<'_>) -> Result<Self, DecodeError> {
-        let req_msg_id = Self::query_of(message.body)?;
-        Ok(Self { req_msg_id, result: message.body_after(RPC_RESULT_HEADER_LEN) })
-    }
-
-    fn query_of(object: &[u8]) -> Result<MsgId, DecodeError> {
-        let mut input = Reader::new(object);
+    pub fn read(object: PacketSlice<'a>) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(object.bytes());
         match input.u32()? {
-            RPC_RESULT_ID => Ok(MsgId(input.u64()?)),
+            RPC_RESULT_ID => Ok(Self {
+                req_msg_id: MsgId(input.u64()?),
+                result: object.after(RPC_RESULT_HEADER_LEN),
+            }),
             id => Err(DecodeError::UnknownConstructor { id }),
         }
+    }
+
+    /// Whether the result is an object as it stands: no error, not packed, and nothing that the
+    /// protocol itself answers. [`RpcAnswer`] tells what else it is.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        !matches!(
+            object_id(&self.result),
+            GZIP_PACKED_ID
+                | RPC_ERROR_ID
+                | RPC_ANSWER_UNKNOWN_ID
+                | RPC_ANSWER_DROPPED_RUNNING_ID
+                | RPC_ANSWER_DROPPED_ID
+        )
     }
 }
 
@@ -151,8 +174,8 @@ pub enum DropAnswer {
 }
 
 impl DropAnswer {
-    fn read(object: &Bytes) -> Result<Self, DecodeError> {
-        let mut input = Reader::shared(object);
+    fn read(object: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(object);
         match input.u32()? {
             RPC_ANSWER_UNKNOWN_ID => Ok(Self::Unknown),
             RPC_ANSWER_DROPPED_RUNNING_ID => Ok(Self::DroppedRunning),
@@ -199,33 +222,32 @@ impl RpcAnswer {
     /// What is wrong with the gzip, or with an error whose number promised one.
     // req: S4, S53
     pub fn read(result: &Bytes, inflated_max: usize) -> Result<Self, GzipError> {
-        Self::take(result.clone(), inflated_max)
+        Self::read_from(PacketSlice::whole(result), inflated_max)
     }
 
-    /// As [`RpcAnswer::read`], of a result that is of no other use.
+    /// As [`RpcAnswer::read`], where the result lies in its packet.
     ///
     /// # Errors
     /// As [`RpcAnswer::read`].
     #[inline]
-    pub fn take(result: Bytes, inflated_max: usize) -> Result<Self, GzipError> {
-        let result = match object_id(&result) {
-            GZIP_PACKED_ID => gzip::unpack(&result, inflated_max)?,
-            _ => result,
-        };
-        match Self::read_own(&result)? {
-            Some(answer) => Ok(answer),
-            None => Ok(Self::Ok(result)),
+    pub fn read_from(result: PacketSlice<'_>, inflated_max: usize) -> Result<Self, GzipError> {
+        match object_id(&result) {
+            GZIP_PACKED_ID => {
+                let object = gzip::unpack(&result, inflated_max)?;
+                Self::plain(PacketSlice::whole(&object))
+            }
+            _ => Self::plain(result),
         }
     }
 
-    /// Reads what the protocol itself answers; `None` if it is anything else.
-    fn read_own(object: &Bytes) -> Result<Option<Self>, GzipError> {
-        Ok(match object_id(object) {
-            RPC_ERROR_ID => Some(Self::Error(RpcError::read(object)?)),
+    #[inline]
+    fn plain(object: PacketSlice<'_>) -> Result<Self, GzipError> {
+        Ok(match object_id(&object) {
+            RPC_ERROR_ID => Self::Error(RpcError::read(&object)?),
             RPC_ANSWER_UNKNOWN_ID | RPC_ANSWER_DROPPED_RUNNING_ID | RPC_ANSWER_DROPPED_ID => {
-                Some(Self::Drop(DropAnswer::read(object)?))
+                Self::Drop(DropAnswer::read(&object)?)
             }
-            _ => None,
+            _ => Self::Ok(object.to_bytes()),
         })
     }
 }

@@ -172,6 +172,39 @@ fn a_copy_is_opened_once() {
     }
 }
 
+// What had to be opened stands among what did not, and all of it may be looked at again.
+#[test]
+fn messages_keep_their_order_however_they_came() {
+    let long = [7; 400];
+    let came = [
+        message(4, packed(&long)),
+        message(8, ping(1)),
+        message(12, ping(2)),
+        message(20, copy(&message(16, ping(3)))),
+        message(24, packed(&long)),
+        message(28, ping(4)),
+    ];
+    let outer = container(100, &came);
+    let meant: [(u64, Bytes); 6] = [
+        (4, Bytes::copy_from_slice(&long)),
+        (8, ping(1)),
+        (12, ping(2)),
+        (16, ping(3)),
+        (24, Bytes::copy_from_slice(&long)),
+        (28, ping(4)),
+    ];
+    for outer in [outer.clone(), message(100, packed(&outer.body))] {
+        let unpacked = Unpacked::read(MessageView::of(&outer), Limits::default()).expect("whole");
+        assert!(unpacked.is_container() && unpacked.len() == 6 && !unpacked.is_empty());
+        for _ in 0..2 {
+            let found = unpacked.iter().map(|Found { message, .. }| message);
+            assert!(found.map(|message| (message.id.0, message.body.to_bytes())).eq(meant.clone()));
+        }
+        let copied: Vec<_> = unpacked.iter().filter_map(|found| found.copied_by).collect();
+        assert_eq!(copied, [(MsgId(20), Seqno(1))]);
+    }
+}
+
 fn packed_or_plain(object: &Bytes) -> Bytes {
     gzip::pack(object).unwrap_or_else(|| object.clone())
 }
@@ -193,9 +226,14 @@ fn all_the_gzip_of_a_packet_has_one_limit() {
 fn results_are_told_apart() {
     let answer = |result: Bytes| {
         let sent = RpcResult { req_msg_id: MsgId(4), result };
-        let read = RpcResult::read(&sent.to_bytes()).expect("it is whole");
+        let sent_bytes = sent.to_bytes();
+        let read = RpcResult::read(&sent_bytes).expect("it is whole");
         assert_eq!(read, sent);
-        RpcAnswer::read(&read.result, 10_000)
+        let view = RpcResultView::read(PacketSlice::whole(&sent_bytes)).expect("it is whole");
+        let answer = RpcAnswer::read(&read.result, 10_000);
+        let is_as_it_stands = answer == Ok(RpcAnswer::Ok(read.result));
+        assert_eq!(view.is_plain(), is_as_it_stands);
+        answer
     };
     let error = RpcError::new(420, "FLOOD_WAIT_3");
     assert_eq!(answer(error.to_bytes()), Ok(RpcAnswer::Error(error)));

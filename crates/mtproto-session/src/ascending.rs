@@ -1,8 +1,6 @@
 //! A map whose keys come in ascending order and leave in about the same, as numbers do that are
 //! given out one after the other.
 
-use std::collections::VecDeque;
-
 use mtproto_tl::MsgId;
 
 /// Gaps that are left where they are, however few entries there are between them.
@@ -23,31 +21,29 @@ impl Serial for MsgId {
 /// A map from ascending keys.
 #[derive(Debug)]
 pub(crate) struct Ascending<K, V> {
-    /// What was taken from the middle has left a gap. The first is none.
-    slots: VecDeque<(K, Option<V>)>,
+    /// What was taken out has left a gap.
+    slots: Vec<(K, Option<V>)>,
+    /// The first slot that is no gap, if there is any.
+    first: usize,
     len: usize,
 }
 
 impl<K, V> Default for Ascending<K, V> {
     fn default() -> Self {
-        Self { slots: VecDeque::new(), len: 0 }
+        Self { slots: Vec::new(), first: 0, len: 0 }
     }
 }
 
 impl<K: Serial, V> Ascending<K, V> {
     /// Adds an entry, whose key is above all others.
     pub(crate) fn push(&mut self, key: K, value: V) {
-        debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < key), "keys ascend");
-        self.slots.push_back((key, Some(value)));
+        debug_assert!(self.slots.last().is_none_or(|(last, _)| *last < key), "keys ascend");
+        self.slots.push((key, Some(value)));
         self.len += 1;
     }
 
-    #[inline]
     pub(crate) fn get(&self, key: K) -> Option<&V> {
-        match self.slots.front() {
-            Some((first, value)) if *first == key => value.as_ref(),
-            _ => self.slots.get(self.find(key)?)?.1.as_ref(),
-        }
+        self.slots.get(self.find(key)?)?.1.as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
@@ -55,26 +51,40 @@ impl<K: Serial, V> Ascending<K, V> {
         self.slots.get_mut(index)?.1.as_mut()
     }
 
-    #[inline]
-    pub(crate) fn remove(&mut self, key: K) -> Option<V> {
-        if let Some((_, value)) = self.slots.pop_front_if(|(first, _)| *first == key) {
-            self.len -= 1;
-            while self.slots.front().is_some_and(|(_, value)| value.is_none()) {
-                self.slots.pop_front();
-            }
-            return value;
-        }
-        self.remove_from_middle(key)
+    pub(crate) fn remove(&mut self, key: K) -> Option<V>
+    where
+        V: Copy,
+    {
+        self.remove_with(key, |value| *value)
     }
 
-    fn remove_from_middle(&mut self, key: K) -> Option<V> {
+    /// Drops a value where it stands, for it may be large to move; `look` takes what is needed of
+    /// it.
+    #[inline]
+    pub(crate) fn remove_with<T>(&mut self, key: K, look: impl FnOnce(&V) -> T) -> Option<T> {
         let index = self.find(key)?;
-        let value = self.slots.get_mut(index)?.1.take()?;
+        let slot = &mut self.slots.get_mut(index)?.1;
+        let seen = look(slot.as_ref()?);
+        *slot = None;
         self.len -= 1;
-        if self.slots.len() > 2 * self.len + GAPS_MIN {
+        self.close_gaps(index);
+        Some(seen)
+    }
+
+    /// After a gap came to be at `index`: finds the first again, and closes all gaps when there are
+    /// more of them than entries.
+    #[inline]
+    fn close_gaps(&mut self, index: usize) {
+        if self.len == 0 {
+            self.slots.clear();
+            self.first = 0;
+        } else if self.slots.len() > 2 * self.len + GAPS_MIN {
             self.slots.retain(|(_, value)| value.is_some());
+            self.first = 0;
+        } else if index == self.first {
+            let rest = self.slots.iter().skip(index);
+            self.first += rest.take_while(|(_, value)| value.is_none()).count();
         }
-        Some(value)
     }
 
     /// The entries, by key.
@@ -96,8 +106,17 @@ impl<K: Serial, V> Ascending<K, V> {
     }
 
     /// Where `key` stands, or stood.
+    #[inline]
     fn find(&self, key: K) -> Option<usize> {
-        let last = self.slots.back()?.0;
+        // Nearly every entry that is asked for is the first.
+        if self.slots.get(self.first)?.0 == key {
+            return Some(self.first);
+        }
+        self.find_behind(key)
+    }
+
+    fn find_behind(&self, key: K) -> Option<usize> {
+        let last = self.slots.last()?.0;
         // Numbers that all are there stand as far apart as they differ.
         let distance = usize::try_from(last.number().checked_sub(key.number())?).ok()?;
         let guess = (self.slots.len() - 1).checked_sub(distance);

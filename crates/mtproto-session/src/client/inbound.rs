@@ -1,7 +1,6 @@
 //! What a server's message tells the client.
 
-use bytes::Bytes;
-use mtproto_pack::{MessageView, RPC_RESULT_ID, RpcResult};
+use mtproto_pack::{MessageView, PacketSlice};
 use mtproto_tl::functions::{Ping, PingDelayDisconnect};
 use mtproto_tl::types::{
     BadMsgNotification, BadServerSalt, DestroyAuthKeyFail, DestroyAuthKeyNone, DestroyAuthKeyOk,
@@ -12,13 +11,11 @@ use mtproto_tl::{Constructor, Decode, DecodeError, MsgId, Reader, Salt, SessionI
 
 use crate::KeyDestroyed;
 
-/// A message of a server, understood.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Inbound {
+/// A message of a server that is no answer, understood. What is for the application lies in its
+/// packet still.
+pub(super) enum Inbound<'a> {
     /// `msgs_ack`.
     Acks(Vec<MsgId>),
-    /// `rpc_result`.
-    Answer(RpcResult),
     /// `bad_msg_notification`.
     BadMsg {
         /// The message or container that is refused.
@@ -49,7 +46,7 @@ pub(super) enum Inbound {
     /// `pong`.
     Pong(Pong),
     /// Anything else is for the application.
-    Push(Bytes),
+    Push(PacketSlice<'a>),
     /// `msg_resend_req`.
     Resend(Vec<MsgId>),
     /// `future_salts`.
@@ -69,22 +66,14 @@ pub(super) enum Inbound {
     States(MsgsAllInfo),
 }
 
-impl Inbound {
+impl<'a> Inbound<'a> {
     /// Reads a message.
     ///
     /// # Errors
     /// When the rest of a service message is not what its number promises.
-    #[inline]
-    pub(super) fn read(message: &MessageView<'_>) -> Result<Self, DecodeError> {
-        match message.object_id() {
-            RPC_RESULT_ID => RpcResult::read_from(message).map(Self::Answer),
-            other => Self::read_other(message, other),
-        }
-    }
-
-    fn read_other(message: &MessageView<'_>, object_id: u32) -> Result<Self, DecodeError> {
-        let body = message.body;
-        Ok(match object_id {
+    pub(super) fn read(message: &MessageView<'a>) -> Result<Self, DecodeError> {
+        let body = &message.body;
+        Ok(match message.object_id() {
             MsgsAck::ID => Self::Acks(read::<MsgsAck>(body)?.msg_ids),
             BadMsgNotification::ID => {
                 let refusal = read::<BadMsgNotification>(body)?;
@@ -122,7 +111,7 @@ impl Inbound {
             MsgsStateInfo::ID => Self::StateInfo(read(body)?),
             MsgsStateReq::ID => Self::StateRequest(read::<MsgsStateReq>(body)?.msg_ids),
             MsgsAllInfo::ID => Self::States(read(body)?),
-            _ => Self::Push(message.body_bytes()),
+            _ => Self::Push(message.body),
         })
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mtproto_pack::{Found, Limits, Message, MessageView, walk};
-use mtproto_tl::{MsgId, Seqno, SessionId};
+use mtproto_pack::{Found, Limits, Message, MessageView, RPC_RESULT_ID, RpcResultView, Unpacked};
+use mtproto_tl::{MsgId, SessionId};
 use smallvec::SmallVec;
 
 use super::inbound::Inbound;
@@ -16,30 +16,6 @@ pub const SERVER_ID_PAST_MAX: Duration = Duration::from_secs(300);
 /// A correction of the clock by less than this is not told.
 const CORRECTION_TOLD_MIN: Duration = Duration::from_secs(1);
 
-/// A message of a packet, read.
-#[derive(Debug)]
-struct Received {
-    id: MsgId,
-    seqno: Seqno,
-    copied_by: Option<MsgId>,
-    inbound: Inbound,
-}
-
-/// The messages of one packet. Few packets have more than take no memory apart.
-type Messages = SmallVec<[Received; 32]>;
-
-impl Received {
-    fn read(found: &Found<'_>) -> Result<Self, Fault> {
-        let Found { message, copied_by, .. } = found;
-        let (id, seqno) = (message.id, message.seqno);
-        if !id.is_from_server() {
-            return Err(Fault::NotFromServer { id });
-        }
-        let inbound = Inbound::read(message).map_err(|error| Fault::Malformed { id, error })?;
-        Ok(Self { id, seqno, copied_by: copied_by.map(|(copy, _)| copy), inbound })
-    }
-}
-
 impl ClientSession {
     /// Takes a decrypted packet that came over `link`; `session_id` is the one in its header. A
     /// packet of a session that this one has replaced is ignored.
@@ -47,6 +23,7 @@ impl ClientSession {
     /// # Errors
     /// When the packet cannot be the work of a server that keeps the rules: the link must close.
     /// Nothing of such a packet is applied.
+    // req: S40, S49
     pub fn handle_message(
         &mut self,
         link: LinkId,
@@ -60,87 +37,72 @@ impl ClientSession {
             return Ok(());
         }
         let (id, seqno) = (message.id, message.seqno);
-        let mut messages = SmallVec::new();
-        let is_container = self.read(&message, &mut messages)?;
+        if !id.is_from_server() {
+            return Err(Fault::NotFromServer { id });
+        }
+        let limits = Limits { inflated_max: self.config.inflated_max };
+        let unpacked = Unpacked::read(MessageView::of(&message), limits)
+            .map_err(|error| Fault::Packet { id, error })?;
+        let mut others = read_others(&unpacked)?.into_iter();
         self.pings.heard(link, now);
-        if self.is_too_old(id) {
-            // It may be somebody's recording; what puts a wrong clock right is believed by its
-            // content.
-            messages.retain(|message| message.inbound.is_refusal());
-        } else {
+        let is_old = self.is_too_old(id);
+        if !is_old {
             self.learn_time(id);
         }
-        if is_container && self.inbox.arrival(id) != Arrival::New {
+        if unpacked.is_container() && self.inbox.arrival(id) != Arrival::New {
             return Ok(());
         }
-        for message in messages.drain(..) {
-            self.accept(link, message);
+        for found in unpacked.iter() {
+            let message = found.message;
+            if let Ok(answer) = RpcResultView::read(message.body) {
+                if !is_old && self.accept(link, &found, true) {
+                    self.handle_answer(link, message.id, answer);
+                }
+            } else if let Some(inbound) = others.next()
+                // An old packet may be somebody's recording; what puts a wrong clock right is
+                // believed by its content.
+                && (!is_old || inbound.is_refusal())
+                && self.accept(link, &found, false)
+            {
+                self.act(link, message.id, inbound);
+            }
         }
         // After what is in it, whose ids are lower. Another session may have begun by that.
-        if is_container && session_id == self.session_id {
+        if unpacked.is_container() && session_id == self.session_id {
             self.inbox.receive(id, seqno, MsgState::NO_ACK);
         }
         Ok(())
     }
 
-    /// Reads all of a packet, or nothing. Tells whether it is a container.
-    // req: S40, S49
-    fn read(&self, outer: &Message, messages: &mut Messages) -> Result<bool, Fault> {
-        let id = outer.id;
-        if !id.is_from_server() {
-            return Err(Fault::NotFromServer { id });
-        }
-        let limits = Limits { inflated_max: self.config.inflated_max };
-        let mut fault = None;
-        let is_container = walk(MessageView::of(outer), limits, |found| {
-            if messages.is_empty() {
-                messages.reserve(1 + found.followers);
-            }
-            if fault.is_none() {
-                match Received::read(&found) {
-                    Ok(message) => messages.push(message),
-                    Err(first) => fault = Some(first),
-                }
-            }
-        });
-        let is_container = is_container.map_err(|error| Fault::Packet { id, error })?;
-        fault.map_or(Ok(is_container), Err)
-    }
-
+    /// Notes that a message has come; whether it is new, and so to be acted upon.
     // req: S97
-    fn accept(&mut self, link: LinkId, message: Received) {
-        let Received { id, seqno, copied_by, inbound } = message;
-        let ack = if seqno.is_content_related() { MsgState(0) } else { MsgState::NO_ACK };
+    #[inline]
+    fn accept(&mut self, link: LinkId, found: &Found<'_>, is_answer: bool) -> bool {
+        let MessageView { id, seqno, .. } = found.message;
+        let is_content_related = seqno.is_content_related();
+        let ack = if is_content_related { MsgState(0) } else { MsgState::NO_ACK };
         let arrival = self.inbox.receive(id, seqno, ack);
         // What is too old to tell may be taken again if it is an answer: those have one outcome
         // anyway.
         let is_taken = match arrival {
             Arrival::New => true,
             Arrival::Duplicate(_) => false,
-            Arrival::TooOld => matches!(inbound, Inbound::Answer(_)),
+            Arrival::TooOld => is_answer,
         };
         // req: S3, S13, S37, S95, S96
-        if seqno.is_content_related() && arrival != Arrival::TooOld || is_taken {
-            self.owe(id, seqno);
+        if is_content_related && (is_taken || arrival != Arrival::TooOld) {
+            self.acks.owe(id, self.now);
         }
         // req: S50
-        if let Some(copy) = copied_by
+        if let Some((copy, _)) = found.copied_by
             && !is_taken
         {
             self.acks.owe(copy, self.now);
         }
-        if is_taken {
-            if seqno.is_content_related() {
-                self.turns.was_fruitful(link);
-            }
-            self.act(link, id, inbound);
+        if is_taken && is_content_related {
+            self.turns.was_fruitful(link);
         }
-    }
-
-    fn owe(&mut self, id: MsgId, seqno: Seqno) {
-        if seqno.is_content_related() {
-            self.acks.owe(id, self.now);
-        }
+        is_taken
     }
 
     fn is_too_old(&self, id: MsgId) -> bool {
@@ -167,4 +129,23 @@ impl ClientSession {
             self.tell(ClientEvent::TimeCorrected);
         }
     }
+}
+
+/// Reads everything but the answers, which are many and are read where they lie when it is their
+/// turn: here they are only seen to be whole.
+fn read_others<'a>(unpacked: &'a Unpacked<'_>) -> Result<SmallVec<[Inbound<'a>; 4]>, Fault> {
+    let mut others = SmallVec::new();
+    for Found { message, .. } in unpacked.iter() {
+        let id = message.id;
+        if !id.is_from_server() {
+            return Err(Fault::NotFromServer { id });
+        }
+        let malformed = |error| Fault::Malformed { id, error };
+        if message.object_id() == RPC_RESULT_ID {
+            RpcResultView::read(message.body).map_err(malformed)?;
+        } else {
+            others.push(Inbound::read(&message).map_err(malformed)?);
+        }
+    }
+    Ok(others)
 }

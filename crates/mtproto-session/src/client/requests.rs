@@ -199,10 +199,9 @@ impl Requests {
 
     /// Takes a request out of everything but the last id that it was sent under, which is returned.
     fn take_entry(&mut self, request: RequestId) -> Option<Option<MsgId>> {
-        // What is needed of it is read where it stands: an entry is large to move.
-        let Entry { body, sent, .. } = self.entries.get(request)?;
-        let (len, last) = (body.current().len(), sent.as_ref().map(|sent| sent.id));
-        self.entries.remove(request);
+        let (len, last) = self.entries.remove_with(request, |Entry { body, sent, .. }| {
+            (body.current().len(), sent.as_ref().map(|sent| sent.id))
+        })?;
         self.bytes -= len;
         if !self.former.is_empty() {
             for id in self.former.remove(&request).into_iter().flatten() {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use mtproto_pack::{Message, MessageView, RpcAnswer, RpcResult};
+use mtproto_pack::{MessageView, PacketSlice, RpcAnswer, RpcResultView};
 use mtproto_tl::{Author, MsgId, Seqno, types};
 
 use super::inbound::Inbound;
 use super::sent::Errand;
-use super::{ClientEvent, ClientSession, Gap, PingId, RequestError};
+use super::{ClientEvent, ClientSession, Gap, PingId, RequestError, RequestId};
 use crate::notices::Manner;
 use crate::{LinkId, MsgState};
 
@@ -16,10 +16,9 @@ const ANSWER_BEFORE_QUERY_MAX: Duration = Duration::from_secs(15);
 
 impl ClientSession {
     /// Carries out what a new message says.
-    pub(super) fn act(&mut self, link: LinkId, id: MsgId, inbound: Inbound) {
+    pub(super) fn act(&mut self, link: LinkId, id: MsgId, inbound: Inbound<'_>) {
         match inbound {
             Inbound::Acks(ids) => ids.into_iter().for_each(|id| self.requests.acknowledged(id)),
-            Inbound::Answer(result) => self.handle_answer(link, id, result),
             Inbound::BadMsg { id: bad_id, code } => self.handle_bad_msg(link, id, bad_id, code),
             Inbound::BadSalt { id: bad_id, salt } => self.handle_bad_salt(link, id, bad_id, salt),
             Inbound::Detailed { request, message } => self.handle_detailed(request, message),
@@ -31,7 +30,7 @@ impl ClientSession {
                 self.notices.add(link, Author::Client, &pong, Manner::Shared, self.now);
             }
             Inbound::Pong(pong) => self.handle_pong(id, &pong),
-            Inbound::Push(object) => self.tell(ClientEvent::Push(object)),
+            Inbound::Push(object) => self.tell(ClientEvent::Push(object.to_bytes())),
             Inbound::Resend(ids) => self.handle_resend(link, id, &ids),
             Inbound::Salts(salts) => self.handle_salts(salts),
             Inbound::SessionDestroyed { session_id, existed } => {
@@ -52,12 +51,23 @@ impl ClientSession {
 
     /// An answer to a request, the first to any of the messages that carried it.
     // req: S1, S2, S4, S6, S53
-    fn handle_answer(&mut self, link: LinkId, id: MsgId, answer: RpcResult) {
+    pub(super) fn handle_answer(&mut self, link: LinkId, id: MsgId, answer: RpcResultView<'_>) {
         let Some(request) = self.requests.answered(answer.req_msg_id) else {
             return self.handle_unrequested(link, id, answer);
         };
         self.compare_times(answer.req_msg_id, id);
-        let outcome = match RpcAnswer::take(answer.result, self.config.inflated_max) {
+        if answer.is_plain() {
+            // Nearly every answer, and many: it goes straight to where it is told from.
+            self.tell(ClientEvent::Answer { request, outcome: Ok(answer.result.to_bytes()) });
+        } else {
+            self.tell_other(request, answer.result);
+        }
+    }
+
+    /// Tells a result that is packed, or has a meaning to the protocol itself.
+    #[cold]
+    fn tell_other(&mut self, request: RequestId, result: PacketSlice<'_>) {
+        let outcome = match RpcAnswer::read_from(result, self.config.inflated_max) {
             Ok(RpcAnswer::Ok(object)) => Ok(object),
             Ok(RpcAnswer::Error(error)) => Err(RequestError::Rpc(error)),
             Ok(RpcAnswer::Drop(_)) => Err(RequestError::Dropped),
@@ -68,15 +78,15 @@ impl ClientSession {
 
     /// A late answer is thrown away. Some servers wrap the answers to service queries, which is
     /// looked through.
-    fn handle_unrequested(&mut self, link: LinkId, id: MsgId, answer: RpcResult) {
-        let message = Message { id, seqno: Seqno::default(), body: answer.result };
+    fn handle_unrequested(&mut self, link: LinkId, id: MsgId, answer: RpcResultView<'_>) {
+        let message = MessageView { id, seqno: Seqno::default(), body: answer.result };
         if let Ok(
             inner @ (Inbound::KeyDestroyed(_)
             | Inbound::Pong(_)
             | Inbound::Salts(_)
             | Inbound::SessionDestroyed { .. }
             | Inbound::StateInfo(_)),
-        ) = Inbound::read(&MessageView::of(&message))
+        ) = Inbound::read(&message)
         {
             self.act(link, id, inner);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mtproto_pack::{Found, Limits, MessageView, walk};
+use mtproto_pack::{Found, Limits, MessageView, Unpacked};
 use mtproto_tl::types::HttpWait;
 use mtproto_tl::{MsgId, Salt, Seqno, ServerTime};
 use smallvec::SmallVec;
@@ -184,20 +184,24 @@ struct Contents {
 impl Contents {
     /// Reads every message; `None` if the packet cannot be opened.
     fn read(outer: MessageView<'_>, limits: Limits) -> Option<Self> {
-        let (mut messages, mut is_from_client, mut is_understood) = (SmallVec::new(), true, true);
-        let is_container = walk(outer, limits, |found| {
-            let Found { message, copied_by, followers } = found;
+        let unpacked = Unpacked::read(outer, limits).ok()?;
+        let (mut is_from_client, mut is_understood) = (true, true);
+        let mut messages = SmallVec::with_capacity(unpacked.len());
+        for Found { message, copied_by } in unpacked.iter() {
             let (id, seqno) = (message.id, message.seqno);
             let copy_is_from_client = copied_by.is_none_or(|(copy, _)| copy.is_from_client());
             is_from_client &= id.is_from_client() && copy_is_from_client;
-            let Ok(inbound) = Inbound::read(&message) else {
-                is_understood = false;
-                return;
-            };
-            messages.reserve(1 + followers);
-            messages.push(Received { id, seqno, copied_by: copied_by.map(Box::new), inbound });
-        });
-        let is_container = is_container.ok()?;
+            match Inbound::read(&message) {
+                Ok(inbound) => messages.push(Received {
+                    id,
+                    seqno,
+                    copied_by: copied_by.map(Box::new),
+                    inbound,
+                }),
+                Err(_) => is_understood = false,
+            }
+        }
+        let is_container = unpacked.is_container();
         Some(Self { is_container, messages, is_from_client, is_understood })
     }
 }

@@ -61,7 +61,7 @@ impl Inbound {
     /// # Errors
     /// When the rest of a service message is not what its number promises.
     pub(super) fn read(message: &MessageView<'_>) -> Result<Self, DecodeError> {
-        let body = message.body;
+        let body = &message.body;
         Ok(match message.object_id() {
             MsgsAck::ID => Self::Acks(ids(read::<MsgsAck>(body)?.msg_ids)?),
             MsgsStateReq::ID => Self::StateRequest(ids(read::<MsgsStateReq>(body)?.msg_ids)?),
@@ -85,7 +85,7 @@ impl Inbound {
             HttpWait::ID => Self::HttpWait(read(body)?),
             MsgsStateInfo::ID => Self::StateInfo(Box::new(read(body)?)),
             Pong::ID | BadMsgNotification::ID | BadServerSalt::ID => Self::Ignored,
-            _ => Self::Query(message.body_bytes()),
+            _ => Self::Query(message.body.to_bytes()),
         })
     }
 
