@@ -317,3 +317,28 @@ const RUNS: usize = 3;
 
 /// How many pings a server answers in a second of its own time.
 const SATURATED: Figure = Figure::alone("pongs_per_server_core_second");
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_middle_run_counts_for_each_figure() -> anyhow::Result<()> {
+        let runs = [(3.0, 0.1), (1.0, 0.3), (2.0, 0.2)];
+        let runs = runs.map(|(whole, slices)| json!({ "p99_ms": whole, "p99_slices_ms": slices }));
+        assert_eq!(middle(&runs, &Figure::alone("p99_ms"))?, 2.0);
+        assert_eq!(middle(&runs, &Figure::alone("p99_slices_ms"))?, 0.2);
+        assert!(middle(&runs, &SATURATED).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_line_of_a_tail_is_not_the_machines() {
+        for row in ROWS.iter().filter(|row| row.number == 20) {
+            let names: Vec<_> = row.figures.iter().map(|figure| figure.name).collect();
+            assert_eq!(names, ["p99_slices_ms", "p99_ms"], "{}", row.what);
+        }
+    }
+}
