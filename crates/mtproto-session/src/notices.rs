@@ -77,6 +77,22 @@ impl Notices {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Gives all memory back once nothing waits.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Bytes that it has, in use or not.
+    pub(crate) fn memory(&self) -> usize {
+        self.waiting.capacity() * size_of::<Notice>() + self.written.capacity()
+    }
+
     /// All that wait, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Notice> {
         self.waiting.iter()
@@ -96,7 +112,7 @@ impl Notices {
         let Some(notice) = notice else { return false };
         take(notice.author, self.body(notice));
         self.remove(first);
-        self.rest_if_empty();
+        self.forget_written();
         true
     }
 
@@ -117,14 +133,14 @@ impl Notices {
                 break;
             }
         }
-        self.rest_if_empty();
+        self.forget_written();
     }
 
     /// Drops what was for a link that is gone.
     pub(crate) fn forget_link(&mut self, link: LinkId) {
         self.waiting.retain(|notice| notice.link != link);
         self.bytes = self.waiting.iter().map(|notice| notice.body.len()).sum();
-        self.rest_if_empty();
+        self.forget_written();
     }
 
     fn body(&self, notice: &Notice) -> &[u8] {
@@ -150,10 +166,10 @@ impl Notices {
         self.written = kept;
     }
 
-    /// With its memory: most sessions are idle.
-    fn rest_if_empty(&mut self) {
+    /// Once all have left, nothing that was written for them matters.
+    fn forget_written(&mut self) {
         if self.waiting.is_empty() {
-            *self = Self::default();
+            self.written.clear();
         }
     }
 }
@@ -193,7 +209,9 @@ mod tests {
         }
         assert!(notices.written.capacity() <= 1024, "{}", notices.written.capacity());
         assert_eq!(taken(&mut notices, 1), [0, 1, 2]);
-        assert_eq!((notices.bytes, notices.written.capacity()), (0, 0));
+        assert_eq!((notices.bytes, notices.written.len()), (0, 0));
+        notices.rest();
+        assert_eq!(notices.written.capacity(), 0);
     }
 
     #[test]

@@ -103,6 +103,12 @@ impl Packet {
         Self { expected: len.min(CONTAINER_SEND_BYTES_MAX), ..Self::default() }
     }
 
+    /// An empty packet in memory that was another's.
+    pub(crate) fn within(memory: Vec<u8>) -> Self {
+        debug_assert!(memory.is_empty(), "nothing of the other is left");
+        Self { out: memory, ..Self::default() }
+    }
+
     /// Whether a message with a body of `len` bytes may still join. The first always may, whatever
     /// its size.
     // req: S46

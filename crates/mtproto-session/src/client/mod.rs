@@ -384,6 +384,7 @@ impl ClientSession {
         self.requests.rest();
         self.sent.rest(self.now);
         self.acks.rest();
+        self.notices.rest();
         self.outputs.shrink_to_fit();
         self.quick_acks.shrink_to_fit();
     }

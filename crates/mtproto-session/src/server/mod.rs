@@ -6,6 +6,7 @@
 //! and sent again by somebody else never draws the answers to itself.
 
 mod checks;
+mod desk;
 mod inbound;
 mod links;
 mod order;
@@ -17,7 +18,6 @@ mod send;
 mod service;
 mod turns;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use bytes::Bytes;
 use mtproto_pack::{INFLATED_MAX, Message, MessageView, gzip};
 use mtproto_tl::{Author, Encode, MsgId, Salt, Seqno, SessionId};
 
-use crate::notices::{Manner, Notices};
+use crate::notices::Manner;
 pub use crate::notices::{NOTICES_BYTES_MAX, NOTICES_MAX};
 use crate::{
     AckQueue, Arrival, BadMsg, Fault, IDS_MAX, Inbox, LinkId, Misuse, MsgIds, MsgState,
@@ -33,6 +33,8 @@ use crate::{
 };
 use checks::{Accepted, Received, Refusal};
 pub use checks::{MSG_ID_FUTURE_MAX, MSG_ID_PAST_MAX};
+use desk::Desk;
+pub use desk::{DESK_KEPT_LEN_MAX, DESKS_MAX, Desks, PACKET_KEPT_LEN_MAX};
 pub use links::LINKS_MAX;
 use links::Links;
 use order::Order;
@@ -106,7 +108,6 @@ pub struct ServerSession {
     inbox: Inbox,
     acks: AckQueue,
     outbox: Outbox,
-    notices: Notices,
     questions: Questions,
     requests: Requests,
     order: Order,
@@ -114,7 +115,8 @@ pub struct ServerSession {
     turns: Turns,
     /// The lowest id that the client was told about by `new_session_created`.
     first_msg_id: Option<MsgId>,
-    outputs: VecDeque<ServerOutput>,
+    /// There while there is something to say.
+    desk: Option<Box<Desk>>,
 }
 
 impl ServerSession {
@@ -141,14 +143,13 @@ impl ServerSession {
             seqnos: Seqnos::default(),
             inbox: Inbox::new(SERVER_INBOX_IDS_MAX),
             outbox: Outbox::default(),
-            notices: Notices::default(),
             questions: Questions::default(),
             requests: Requests::default(),
             order: Order::default(),
             links: Links::default(),
             turns: Turns::default(),
             first_msg_id: None,
-            outputs: VecDeque::new(),
+            desk: None,
         }
     }
 
@@ -254,7 +255,7 @@ impl ServerSession {
         self.now = now;
         self.links.detach(link);
         self.turns.close(link);
-        self.notices.forget_link(link);
+        self.desk.iter_mut().for_each(|desk| desk.notices.forget_link(link));
         self.questions.forget_link(link);
         let unsent = self.outbox.link_detached(link);
         if let Some(newest) = self.links.newest() {
@@ -274,16 +275,28 @@ impl ServerSession {
 
     /// What is to be done next. Call it until it says `Wait`.
     pub fn poll_output(&mut self) -> ServerOutput {
-        if let Some(output) = self.outputs.pop_front() {
+        self.poll_output_with(&mut Desks::default())
+    }
+
+    /// As [`ServerSession::poll_output`], in memory that sessions lend each other.
+    pub fn poll_output_with(&mut self, desks: &mut Desks) -> ServerOutput {
+        if let Some(output) = self.desk.as_mut().and_then(|desk| desk.outputs.pop_front()) {
             return output;
         }
-        if self.outputs.capacity() > 0 {
-            // With its memory: most sessions are idle.
-            self.outputs = VecDeque::new();
-        }
-        match self.next_packet() {
+        match self.next_packet(desks) {
             Some(outgoing) => ServerOutput::Send(outgoing),
-            None => ServerOutput::Wait(self.deadline()),
+            None => {
+                desks.take_back(&mut self.desk);
+                ServerOutput::Wait(self.deadline())
+            }
+        }
+    }
+
+    /// Lends the session memory for what it will have to say to the next message. It gives that
+    /// back as it says `Wait`.
+    pub fn lend(&mut self, desks: &mut Desks) {
+        if self.desk.is_none() {
+            self.desk = desks.lend();
         }
     }
 
@@ -424,7 +437,13 @@ impl ServerSession {
     }
 
     fn say(&mut self, link: LinkId, object: &impl Encode, manner: Manner) {
-        self.notices.add(link, Author::ServerReply, object, manner, self.now);
+        let notices = &mut self.desk.get_or_insert_default().notices;
+        notices.add(link, Author::ServerReply, object, manner, self.now);
+    }
+
+    /// Tells the caller what to do, before anything is sent.
+    fn want(&mut self, output: ServerOutput) {
+        self.desk.get_or_insert_default().outputs.push_back(output);
     }
 
     /// Packs an object if it is long and that saves.

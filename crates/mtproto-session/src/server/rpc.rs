@@ -159,7 +159,7 @@ impl ServerSession {
                         others.push_back((request.id, refusal(400, "MSG_WAIT_FAILED")));
                     }
                     Released::Ready(request) => {
-                        self.outputs.push_back(ServerOutput::Request(request));
+                        self.want(ServerOutput::Request(request));
                     }
                 }
             }
@@ -191,7 +191,7 @@ impl ServerSession {
         let older = request.after.iter().filter(|other| **other < id);
         let before: BTreeSet<_> = older.copied().filter(|other| self.is_ahead(*other)).collect();
         if before.is_empty() {
-            self.outputs.push_back(ServerOutput::Request(request));
+            self.want(ServerOutput::Request(request));
         } else if self.order.hold(request, before, self.now).is_err() {
             self.answer(id, refusal(420, "FLOOD_WAIT_1"), self.now);
         }
@@ -241,7 +241,7 @@ impl ServerSession {
             return match BindTempAuthKey::from_bytes(&query) {
                 Ok(query) => {
                     let control = Control::BindTempAuthKey { request: id, link, query };
-                    self.outputs.push_back(ServerOutput::Control(control));
+                    self.want(ServerOutput::Control(control));
                 }
                 Err(_) => {
                     let error = RpcError::new(400, "ENCRYPTED_MESSAGE_INVALID");

@@ -7,15 +7,15 @@ use mtproto_tl::{Author, types};
 
 use super::outbox::Entry;
 use super::turns::{Way, Ways};
-use super::{OUTBOX_MESSAGES_MAX, ServerSession};
+use super::{Desks, OUTBOX_MESSAGES_MAX, ServerSession};
 use crate::packet::{Packet, STALE_AFTER};
 use crate::{LinkId, MsgState, Outgoing};
 
 impl ServerSession {
     /// Everything that is ready for one link, as far as it fits into one packet.
-    pub(super) fn next_packet(&mut self) -> Option<Outgoing> {
+    pub(super) fn next_packet(&mut self, desks: &mut Desks) -> Option<Outgoing> {
         let Some(link) = self.next_stream() else { return self.answer_due_turn() };
-        let mut packet = Packet::default();
+        let mut packet = Packet::within(desks.packet());
         if !self.add_alone(&mut packet, Way::Stream(link)) {
             self.add(&mut packet, link, Way::Stream(link));
             self.add_acks(link, &mut packet, false);
@@ -34,7 +34,8 @@ impl ServerSession {
     /// Adds what must not share its packet, if there is any.
     pub(super) fn add_alone(&mut self, packet: &mut Packet, way: Way) -> bool {
         let ways = Ways { links: &self.links, turns: &self.turns };
-        self.notices.take_alone(
+        let Some(desk) = &mut self.desk else { return false };
+        desk.notices.take_alone(
             |link| ways.of_link(link) == way,
             |author, body| {
                 let time = self.clock.now(self.now);
@@ -63,17 +64,19 @@ impl ServerSession {
                 packet.close();
             }
         }
-        let (ids, seqnos) = (&mut self.ids, self.seqnos);
-        self.notices.take_shared(
-            |link| ways.of_link(link) == way,
-            |author, body| {
-                let has_room = packet.has_room(body.len());
-                if has_room {
-                    packet.push_notice(body, author, ids, seqnos, time);
-                }
-                has_room
-            },
-        );
+        if let Some(desk) = &mut self.desk {
+            let (ids, seqnos) = (&mut self.ids, self.seqnos);
+            desk.notices.take_shared(
+                |link| ways.of_link(link) == way,
+                |author, body| {
+                    let has_room = packet.has_room(body.len());
+                    if has_room {
+                        packet.push_notice(body, author, ids, seqnos, time);
+                    }
+                    has_room
+                },
+            );
+        }
         self.add_question(packet, way);
     }
 
@@ -95,8 +98,9 @@ impl ServerSession {
         };
         let by_link = |link| stream(ways.of_link(link));
         let acks_due = self.acks.deadline().is_some_and(|due| due <= self.now);
-        let mut notices = self.notices.iter().map(|notice| notice.link);
+        let notices = self.desk.iter().flat_map(|desk| desk.notices.iter());
         notices
+            .map(|notice| notice.link)
             .find_map(by_link)
             .or_else(|| self.outbox.ready().find_map(|entry| stream(ways.of_message(entry))))
             .or_else(|| self.questions.next_link().and_then(by_link))

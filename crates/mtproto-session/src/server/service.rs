@@ -62,7 +62,7 @@ impl ServerSession {
             Inbound::Acks(ids) => ids.into_iter().for_each(|id| self.acknowledged(id)),
             Inbound::DestroyAuthKey => {
                 let control = Control::DestroyAuthKey(Ticket { request: id, link });
-                self.outputs.push_back(ServerOutput::Control(control));
+                self.want(ServerOutput::Control(control));
             }
             Inbound::DestroySession(session_id) => self.destroy_session(id, link, session_id),
             Inbound::DropAnswer(request) => self.drop_answer(link, id, request),
@@ -79,7 +79,7 @@ impl ServerSession {
                 {
                     let delay = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
                     let delay = delay.min(DISCONNECT_DELAY_MAX);
-                    self.outputs.push_back(ServerOutput::CloseAfter { link, delay });
+                    self.want(ServerOutput::CloseAfter { link, delay });
                 }
             }
             Inbound::Query(body) => self.start(link, id, body),
@@ -125,7 +125,7 @@ impl ServerSession {
         } else {
             let ticket = Ticket { request: id, link };
             let control = Control::DestroySession { ticket, session_id };
-            self.outputs.push_back(ServerOutput::Control(control));
+            self.want(ServerOutput::Control(control));
         }
     }
 

@@ -179,7 +179,7 @@ impl ServerSession {
             }
         }
         if !is_attached {
-            self.notices.forget_link(link);
+            self.desk.iter_mut().for_each(|desk| desk.notices.forget_link(link));
         }
         self.turns.close(link);
         if packet.is_empty() {
@@ -218,7 +218,9 @@ impl ServerSession {
                 news.add(entry.queued, entry.answers.is_some());
             }
         }
-        for Notice { link, manner, since, .. } in self.notices.iter() {
+        for Notice { link, manner, since, .. } in
+            self.desk.iter().flat_map(|desk| desk.notices.iter())
+        {
             if *manner != Manner::Along && counts(ways.of_link(*link)) {
                 news.add(*since, true);
             }
