@@ -15,12 +15,66 @@ pub(crate) const OUTBOX_BYTES_MAX: usize = 8 << 20;
 
 struct State {
     peer: Peer,
-    items: VecDeque<Outbound>,
-    bytes: usize,
+    items: Items,
     phase: Phase,
     is_asked: bool,
     closes_at: Option<Instant>,
     waker: Option<Waker>,
+}
+
+/// Items that wait, oldest first. One alone, as nearly always, needs no memory beside this.
+#[derive(Default)]
+enum Items {
+    #[default]
+    None,
+    One(Outbound),
+    Several(Box<Several>),
+}
+
+struct Several {
+    /// Never empty.
+    items: VecDeque<Outbound>,
+    bytes: usize,
+}
+
+impl Items {
+    fn push(&mut self, item: Outbound) {
+        if let Self::Several(several) = self {
+            several.bytes += len_of(&item);
+            return several.items.push_back(item);
+        }
+        *self = match std::mem::take(self) {
+            Self::One(first) => {
+                let bytes = len_of(&first) + len_of(&item);
+                Self::Several(Box::new(Several { items: [first, item].into(), bytes }))
+            }
+            Self::None | Self::Several(_) => Self::One(item),
+        };
+    }
+
+    fn pop(&mut self) -> Option<Outbound> {
+        if let Self::Several(several) = self
+            && several.items.len() > 1
+        {
+            let first = several.items.pop_front()?;
+            several.bytes -= len_of(&first);
+            return Some(first);
+        }
+        // The last goes with the memory of those before it.
+        match std::mem::take(self) {
+            Self::None => None,
+            Self::One(item) => Some(item),
+            Self::Several(mut several) => several.items.pop_front(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(item) => len_of(item),
+            Self::Several(several) => several.bytes,
+        }
+    }
 }
 
 /// What the connection may still do.
@@ -54,9 +108,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An empty queue for the connection of `peer`.
     pub(crate) fn new(peer: Peer) -> Self {
-        let (items, phase, closes_at, waker) = (VecDeque::new(), Phase::default(), None, None);
-        let (bytes, is_asked) = (0, false);
-        let state = State { peer, items, bytes, phase, is_asked, closes_at, waker };
+        let (items, phase, closes_at, waker) = (Items::None, Phase::default(), None, None);
+        let state = State { peer, items, phase, is_asked: false, closes_at, waker };
         Self { state: Mutex::new(state) }
     }
 
@@ -88,12 +141,11 @@ impl Outbox {
         if state.phase == Phase::Closing {
             return;
         }
-        state.bytes += len_of(&item);
-        if state.bytes > OUTBOX_BYTES_MAX {
-            state.items.clear();
+        if state.items.bytes() + len_of(&item) > OUTBOX_BYTES_MAX {
+            state.items = Items::None;
             state.phase = Phase::Closing;
         } else {
-            state.items.push_back(item);
+            state.items.push(item);
         }
         wake(state);
     }
@@ -121,13 +173,8 @@ impl Outbox {
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
         }
-        let item = if is_room { state.items.pop_front() } else { None };
-        state.bytes -= item.as_ref().map_or(0, len_of);
-        let is_all = state.items.is_empty();
-        if is_all {
-            // With its memory: a connection that has nothing to write has none for that.
-            state.items = VecDeque::new();
-        }
+        let item = if is_room { state.items.pop() } else { None };
+        let is_all = matches!(state.items, Items::None);
         let is_asked = std::mem::take(&mut state.is_asked);
         Taken { item, is_all, phase: state.phase, is_asked }
     }
