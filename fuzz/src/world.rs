@@ -286,6 +286,7 @@ impl World {
                 Output::Send { link, payload, quick_ack } => {
                     self.observe(&payload, Direction::ClientToServer);
                     if let Some(it) = self.links.iter_mut().find(|it| it.client == Some(link)) {
+                        let payload = payload.into();
                         it.up.push_back(Some(Outbound::Packet { payload, quick_ack }));
                     }
                 }

@@ -68,7 +68,7 @@ impl Peer {
     /// If it is no payload of a frame.
     pub fn frame(&mut self, payload: impl Into<Bytes>, quick_ack: bool) -> Vec<u8> {
         let mut out = Vec::new();
-        let item = Outbound::Packet { payload: payload.into(), quick_ack };
+        let item = Outbound::Packet { payload: payload.into().into(), quick_ack };
         self.wire.send(&item, &mut out).expect("a payload that can be framed");
         out
     }

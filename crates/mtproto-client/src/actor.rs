@@ -225,7 +225,7 @@ impl Actor {
                 Output::Save(record) => self.save(record.map(|record| *record)),
                 Output::Send { link, payload, quick_ack } => {
                     trace!(link = link.0, len = payload.len(), "send");
-                    self.links.send(link, Outbound::Packet { payload, quick_ack });
+                    self.links.send(link, Outbound::Packet { payload: payload.into(), quick_ack });
                 }
                 Output::Wait(deadline) => return deadline,
             }

@@ -96,7 +96,8 @@ impl World {
         let answers = self.give(link, &packet);
         let [Outbound::Packet { payload, .. }] = &answers[..] else { panic!("{answers:?}") };
         assert!(is_plain(payload));
-        let answer = PlainMessage::decode(payload).expect("an unencrypted message");
+        let answer =
+            PlainMessage::decode(&payload.clone().into_bytes()).expect("an unencrypted message");
         if style.acknowledges {
             let ack = MsgsAck { msg_ids: vec![answer.msg_id] }.to_bytes();
             let ack = PlainMessage { msg_id: style.msg_id, body: ack }.to_packet();

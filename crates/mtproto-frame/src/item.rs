@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::TransportError;
+use crate::{Payload, TransportError};
 
 /// One thing that arrived.
 #[derive(Eq, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Outbound {
     /// An encrypted or plain message.
     Packet {
         /// From the auth key id on; a multiple of four bytes.
-        payload: Bytes,
+        payload: Payload,
         /// Asks the server for a quick ack. The full framing has none and sends the packet without
         /// asking.
         quick_ack: bool,
@@ -45,7 +45,7 @@ impl Outbound {
     /// A packet without a wish for a quick ack.
     #[must_use]
     pub fn packet(payload: impl Into<Bytes>) -> Self {
-        Self::Packet { payload: payload.into(), quick_ack: false }
+        Self::Packet { payload: Payload::Shared(payload.into()), quick_ack: false }
     }
 }
 

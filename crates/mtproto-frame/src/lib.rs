@@ -3,7 +3,7 @@
 //! [`Wire`] is the whole of one side of a stream and all a driver needs; it knows no socket. Bytes
 //! go in as they arrive and come out as packets, quick acks and transport errors, and back. The
 //! rest are the nouns it speaks: [`Framing`], [`Secret`], [`TransportError`], [`Address`],
-//! [`ProxyLink`].
+//! [`ProxyLink`], [`Payload`].
 //!
 //! Peer bytes are hostile: a length never allocates, every refusal is a typed [`WireFault`].
 
@@ -24,6 +24,7 @@ mod item;
 mod kind;
 mod obfuscation;
 mod padding;
+mod payload;
 mod proxy_link;
 mod reader;
 mod secret;
@@ -48,6 +49,7 @@ pub use item::{Inbound, Outbound};
 pub use kind::{Foreign, ObfuscationKind, Recognised, StreamKind};
 pub use obfuscation::OBFUSCATED_HEADER_LEN;
 pub use padding::{CLIENT_PADDING_MAX, SERVER_PADDING_MAX};
+pub use payload::{Payload, SPARE_LEN_MAX, SPARE_MAX, SPARE_SHORT_LEN_MAX, Spare};
 pub use proxy_link::{PROXY_LINK_LEN_MAX, ProxyLink, ProxyLinkError};
 pub use secret::{SECRET_DOMAIN_LEN_MAX, Secret, SecretError, SecretKey};
 pub use sniffer::{SNIFF_LEN_MAX, Sniff, Sniffer};

@@ -139,7 +139,7 @@ impl Link for HttpClientLink {
             return Err(LinkError::Full { unsent, max: UNSENT_MAX });
         }
         self.waiting_len += payload.len();
-        self.waiting.push_back(payload);
+        self.waiting.push_back(payload.into_bytes());
         Ok(())
     }
 

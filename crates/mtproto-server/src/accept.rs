@@ -17,9 +17,9 @@ use tokio::task::spawn_local;
 use tracing::{debug, error, warn};
 
 use crate::connection::{Connection, House, Life, Parting, Running};
+use crate::home::Home;
 use crate::quota::{Place, Quota};
 use crate::shard::{Packet, Start, Stopped, ToShard};
-use crate::watch::Watch;
 
 /// A connection between two runtimes: its socket belongs to neither.
 type Detached = Connection<StreamLink<std::net::TcpStream>>;
@@ -82,20 +82,20 @@ async fn send_to(
     let life = &mut connection.life;
     life.settle(shard);
     let (id, outbox, house) = (life.id, Arc::clone(&life.outbox), Arc::clone(&life.house));
-    let start: Start = Box::new(move |watch| {
+    let start: Start = Box::new(move |home| {
         if let Some(connection) = change_over(connection, mtproto_tcp::attach) {
-            spawn_local(Running::new(connection, received, watch, part_with_stream));
+            spawn_local(Running::new(connection, received, home, part_with_stream));
         }
     });
     house.shards.send(shard, ToShard::Accept(id, outbox, start)).await
 }
 
 /// Lets a connection go on elsewhere, or as something else, when it turned out to be that.
-fn part_with_stream(connection: Connection<TcpLink>, parting: Parting, watch: &Rc<Watch>) {
+fn part_with_stream(connection: Connection<TcpLink>, parting: Parting, home: &Rc<Home>) {
     match parting {
         Parting::Ended => drop(spawn_local(connection.life.end())),
         Parting::Foreign(protocol) => {
-            spawn_local(go_on_as(protocol, connection, Rc::clone(watch)));
+            spawn_local(go_on_as(protocol, connection, Rc::clone(home)));
         }
         Parting::Home(owner, received) => {
             debug!(id = connection.life.id.0, to = owner, "moving");
@@ -108,7 +108,7 @@ fn part_with_stream(connection: Connection<TcpLink>, parting: Parting, watch: &R
 }
 
 /// Finds out what the connection is, and runs it to its end on the shard where it is.
-async fn go_on_as(protocol: Foreign, connection: Connection<TcpLink>, watch: Rc<Watch>) {
+async fn go_on_as(protocol: Foreign, connection: Connection<TcpLink>, home: Rc<Home>) {
     let Connection { link, mut life } = connection;
     life.stay();
     let house = Arc::clone(&life.house);
@@ -116,14 +116,14 @@ async fn go_on_as(protocol: Foreign, connection: Connection<TcpLink>, watch: Rc<
     match opened.await {
         Some(link) => {
             let connection = Connection { link, life };
-            spawn_local(Running::new(connection, SmallVec::new(), &watch, part_for_good));
+            spawn_local(Running::new(connection, SmallVec::new(), &home, part_for_good));
         }
         None => life.end().await,
     }
 }
 
 /// What a connection has become does not go anywhere else.
-fn part_for_good(connection: Connection<Box<dyn Link>>, _: Parting, _: &Rc<Watch>) {
+fn part_for_good(connection: Connection<Box<dyn Link>>, _: Parting, _: &Rc<Home>) {
     spawn_local(connection.life.end());
 }
 

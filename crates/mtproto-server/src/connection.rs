@@ -16,13 +16,17 @@ use tracing::{Span, debug, info_span, trace};
 
 use crate::clock::now;
 use crate::door::Door;
+use crate::home::Home;
 use crate::outbox::{Outbox, Phase, Taken};
 use crate::quota::Place;
 use crate::shard::{Met, Packet, Shards, Waiting};
-use crate::watch::{Deadline, Watch};
+use crate::watch::Deadline;
 
 /// Packets handed to the shards in one go. The socket keeps the rest.
 const BATCH_MAX: usize = 64;
+
+/// Room for packets that are handed over together, if there is more than one at all.
+const BURST: usize = 16;
 
 /// How long a peer that is turned away may take to read why.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
@@ -175,21 +179,21 @@ pub(crate) struct Running<L, P> {
 impl<L, P> Running<L, P>
 where
     L: Link,
-    P: FnOnce(Connection<L>, Parting, &Rc<Watch>) + Copy + Unpin,
+    P: FnOnce(Connection<L>, Parting, &Rc<Home>) + Copy + Unpin,
 {
     /// Runs `connection` on this shard, where it has settled, and hands it to `part` in the end.
     /// The packets in `received` came already.
     pub(crate) fn new(
         mut connection: Connection<L>,
         received: SmallVec<[Packet; 1]>,
-        watch: &Rc<Watch>,
+        home: &Rc<Home>,
         part: P,
     ) -> Self {
         let peer = connection.link.peer();
         let span = info_span!("connection", id = connection.life.id.0, peer = %peer);
         span.in_scope(|| debug!(home = connection.life.home, "opened"));
         let at = now() + connection.life.allowance();
-        let deadline = Deadline::new(Rc::clone(watch), at, &connection.life.outbox);
+        let deadline = Deadline::new(Rc::clone(home), at, &connection.life.outbox);
         // A server that has stopped says so again at the next packet.
         let delivery = connection.life.deliver(received).unwrap_or_default();
         let span = (!span.is_disabled()).then(|| Box::new(span));
@@ -201,7 +205,7 @@ where
 impl<L, P> Future for Running<L, P>
 where
     L: Link,
-    P: FnOnce(Connection<L>, Parting, &Rc<Watch>) + Copy + Unpin,
+    P: FnOnce(Connection<L>, Parting, &Rc<Home>) + Copy + Unpin,
 {
     type Output = ();
 
@@ -228,7 +232,7 @@ where
             }
         };
         if let Some(connection) = this.connection.take() {
-            (this.part)(connection, parting, this.deadline.watch());
+            (this.part)(connection, parting, this.deadline.home());
         }
         Poll::Ready(())
     }
@@ -332,11 +336,16 @@ impl<L: Link> Work<'_, L> {
             Phase::Open => {}
         }
         let (mut received, mut was_last) = (SmallVec::new(), false);
+        let mut spare = self.deadline.home().spare.borrow_mut();
         // A peer that does not take its answers asks no further questions.
         while is_all && received.len() < BATCH_MAX {
-            match self.link.poll_recv(cx) {
+            match self.link.poll_recv_with(cx, &mut spare) {
                 Poll::Ready(Ok(Inbound::Packet { payload, quick_ack })) => {
                     let is_turn = self.link.takes_turns();
+                    if received.len() == 1 {
+                        // Where there are two there are often many.
+                        received.reserve(BURST - 1);
+                    }
                     received.push(Packet { payload, quick_ack, is_turn });
                 }
                 // Only servers send these two; a client that does is ignored.
@@ -352,6 +361,7 @@ impl<L: Link> Work<'_, L> {
                 }
             }
         }
+        drop(spare);
         if self.link.takes_turns() != self.life.takes_turns {
             self.life.takes_turns = self.link.takes_turns();
             self.grant();
@@ -389,7 +399,8 @@ impl<L: Link> Work<'_, L> {
                     continue;
                 }
             }
-            let is_flushed = match self.link.poll_flush(cx) {
+            let mut spare = self.deadline.home().spare.borrow_mut();
+            let is_flushed = match self.link.poll_flush_with(cx, &mut spare) {
                 Poll::Ready(flushed) => flushed.map(|()| true).map_err(End::Link)?,
                 Poll::Pending => false,
             };
@@ -455,7 +466,7 @@ impl Stage {
     }
 }
 
-/// A timer of what is rare; others have the [`Watch`].
+/// A timer of what is rare; others have the [`Home`].
 struct Timer(Pin<Box<Sleep>>);
 
 impl Timer {
@@ -503,7 +514,7 @@ mod tests {
 
     const OUTBOX_LEN_MAX: usize = 136;
 
-    fn part(_: Connection<TcpLink>, _: Parting, _: &Rc<Watch>) {}
+    fn part(_: Connection<TcpLink>, _: Parting, _: &Rc<Home>) {}
 
     fn len_of<P>(_: P) -> usize {
         size_of::<Running<TcpLink, P>>()

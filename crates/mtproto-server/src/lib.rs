@@ -30,6 +30,7 @@ mod builder;
 mod clock;
 mod connection;
 mod door;
+mod home;
 mod listing;
 mod outbox;
 mod pool;

@@ -34,6 +34,7 @@ use tower_service::Service;
 use tracing::{debug, error, info, trace, warn};
 
 use crate::clock::now;
+use crate::home::Home;
 use crate::outbox::{Outbox, Phase};
 use crate::pool::HandshakePool;
 use crate::watch::Watch;
@@ -107,7 +108,7 @@ pub(crate) enum ToShard {
 }
 
 /// Begins to work on a connection, on the thread of its shard.
-pub(crate) type Start = Box<dyn FnOnce(&Rc<Watch>) + Send>;
+pub(crate) type Start = Box<dyn FnOnce(&Rc<Home>) + Send>;
 
 /// The way to every shard.
 #[derive(Clone)]
@@ -264,7 +265,7 @@ pub(crate) struct Shard<S> {
     pool: HandshakePool,
     shards: Shards,
     links: HashMap<LinkId, Arc<Outbox>, foldhash::fast::RandomState>,
-    watch: Rc<Watch>,
+    home: Rc<Home>,
     // Unbounded, but never hold more than is in flight: each message ends a task counted there.
     outcomes: mpsc::UnboundedSender<Outcome>,
     computed: mpsc::UnboundedSender<Computed>,
@@ -290,8 +291,8 @@ where
     ) {
         let (outcomes, mut outcomes_in) = mpsc::unbounded_channel();
         let (computed, mut computed_in) = mpsc::unbounded_channel();
-        let (links, watch) = (HashMap::default(), Rc::new(Watch::default()));
-        spawn_local(Rc::clone(&watch).run());
+        let (links, home) = (HashMap::default(), Rc::new(Home::default()));
+        spawn_local(Watch::run(Rc::clone(&home)));
         let mut shard = Self {
             endpoint,
             service,
@@ -299,7 +300,7 @@ where
             pool,
             shards,
             links,
-            watch,
+            home,
             outcomes,
             computed,
             in_flight: 0,
@@ -347,7 +348,7 @@ where
         match message {
             ToShard::Accept(link, outbox, start) => {
                 self.attach(link, outbox, now);
-                start(&self.watch);
+                start(&self.home);
             }
             ToShard::Attach(link, outbox) => self.attach(link, outbox, now),
             ToShard::Close => self.is_closing = true,
@@ -422,7 +423,10 @@ where
                 Output::Request(request) => self.call(request),
                 Output::Send { link, item } => self.write(link, item),
                 Output::Store(request) => self.ask_store(request),
-                Output::Wait(deadline) => return self.deadline(deadline),
+                Output::Wait(deadline) => {
+                    self.endpoint.share(&mut self.home.spare.borrow_mut());
+                    return self.deadline(deadline);
+                }
             }
         }
     }

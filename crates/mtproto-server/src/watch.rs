@@ -14,6 +14,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use crate::clock::now;
+use crate::home::Home;
 use crate::outbox::Outbox;
 
 /// Looks at connections that have ended which may wait, beside as many as those that have not.
@@ -37,16 +38,17 @@ struct Look {
 
 impl Watch {
     /// Asks connections when they are due, for ever.
-    pub(crate) async fn run(self: Rc<Self>) {
+    pub(crate) async fn run(home: Rc<Home>) {
+        let this = &home.watch;
         loop {
-            let first = self.looks.borrow().peek().map(|look| look.at);
+            let first = this.looks.borrow().peek().map(|look| look.at);
             let Some(first) = first else {
-                self.is_earlier.notified().await;
+                this.is_earlier.notified().await;
                 continue;
             };
             tokio::select! {
-                () = tokio::time::sleep_until(first.into()) => self.ask(now()),
-                () = self.is_earlier.notified() => {}
+                () = tokio::time::sleep_until(first.into()) => this.ask(now()),
+                () = this.is_earlier.notified() => {}
             }
         }
     }
@@ -80,20 +82,20 @@ impl Watch {
 /// By when a connection has to have done something.
 pub(crate) struct Deadline {
     at: Instant,
-    watch: Rc<Watch>,
+    home: Rc<Home>,
 }
 
 impl Deadline {
     /// The connection of `outbox` has to have done something by `at`.
-    pub(crate) fn new(watch: Rc<Watch>, at: Instant, outbox: &Arc<Outbox>) -> Self {
-        watch.look(at, outbox);
-        Self { at, watch }
+    pub(crate) fn new(home: Rc<Home>, at: Instant, outbox: &Arc<Outbox>) -> Self {
+        home.watch.look(at, outbox);
+        Self { at, home }
     }
 
     /// Moves it.
     pub(crate) fn set(&mut self, at: Instant, outbox: &Arc<Outbox>) {
         if at < self.at {
-            self.watch.look(at, outbox);
+            self.home.watch.look(at, outbox);
         }
         self.at = at;
     }
@@ -110,11 +112,12 @@ impl Deadline {
 
     /// The connection, which was asked, is asked again.
     pub(crate) fn ask_again(&self, outbox: &Arc<Outbox>) {
-        self.watch.look(self.at, outbox);
+        self.home.watch.look(self.at, outbox);
     }
 
-    pub(crate) fn watch(&self) -> &Rc<Watch> {
-        &self.watch
+    /// Where it is kept.
+    pub(crate) fn home(&self) -> &Rc<Home> {
+        &self.home
     }
 }
 
@@ -166,11 +169,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_asked_at_the_first_moment_it_told_of_and_then_at_the_last() {
-        let watch = Rc::new(Watch::default());
+        let home = Rc::new(Home::default());
         let (begin, slow, quick) = (now(), outbox(), outbox());
         let talk = async {
-            let mut of_slow = Deadline::new(Rc::clone(&watch), begin + 10 * SECOND, &slow);
-            let of_quick = Deadline::new(Rc::clone(&watch), begin + SECOND, &quick);
+            let mut of_slow = Deadline::new(Rc::clone(&home), begin + 10 * SECOND, &slow);
+            let of_quick = Deadline::new(Rc::clone(&home), begin + SECOND, &quick);
             assert_eq!(asked(&quick).await, begin + SECOND);
             assert!(of_quick.has_passed(&quick));
 
@@ -182,16 +185,16 @@ mod tests {
             assert!(of_slow.has_passed(&slow));
         };
         let local = LocalSet::new();
-        local.spawn_local(Rc::clone(&watch).run());
+        local.spawn_local(Watch::run(Rc::clone(&home)));
         local.run_until(talk).await;
     }
 
     #[test]
     fn connections_that_have_ended_are_forgotten() {
-        let watch = Rc::new(Watch::default());
+        let home = Rc::new(Home::default());
         for _ in 0..10 * STALE_MAX {
-            drop(Deadline::new(Rc::clone(&watch), now(), &outbox()));
-            assert!(watch.looks.borrow().len() <= STALE_MAX);
+            drop(Deadline::new(Rc::clone(&home), now(), &outbox()));
+            assert!(home.watch.looks.borrow().len() <= STALE_MAX);
         }
     }
 }

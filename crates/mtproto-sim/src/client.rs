@@ -316,7 +316,11 @@ impl Client {
             }
             Output::Send { link, payload, quick_ack } => {
                 if let Some(number) = self.links.get(&link) {
-                    env.transmit(*number, Way::Up, &Outbound::Packet { payload, quick_ack });
+                    env.transmit(
+                        *number,
+                        Way::Up,
+                        &Outbound::Packet { payload: payload.into(), quick_ack },
+                    );
                 }
             }
             Output::Wait(_) => {}

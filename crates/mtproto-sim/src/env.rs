@@ -64,7 +64,11 @@ impl Env<'_> {
                 if self.recorded.len() >= RECORDED_MAX {
                     self.recorded.pop_front();
                 }
-                self.recorded.push_back(Recorded { link, way, payload: payload.clone() });
+                self.recorded.push_back(Recorded {
+                    link,
+                    way,
+                    payload: payload.clone().into_bytes(),
+                });
             }
         }
         if let Some(trace) = &mut self.trace {

@@ -13,7 +13,7 @@ use mtproto_endpoint::server::{
     Event as Told, Output, QUEUED_BYTES_MAX, Request, SESSIONS_PER_KEY_MAX, ServerConfig,
     ServerEndpoint, SessionRef, Usage,
 };
-use mtproto_frame::Inbound;
+use mtproto_frame::{Inbound, Outbound, Payload, Spare};
 use mtproto_session::server::{OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX};
 use mtproto_session::{SaltSecret, ServerClock, ServerSessionConfig, Strictness};
 use mtproto_tl::AuthKeyId;
@@ -41,6 +41,8 @@ struct Shard {
     deadline: Option<Instant>,
     /// When it will be, at the latest.
     wakes: Option<Instant>,
+    /// Memory of packets that have left.
+    spare: Spare,
 }
 
 impl Server {
@@ -66,7 +68,7 @@ impl Server {
         let shards = (0..env.plan.shards).map(|_| {
             let random = Box::new(env.dice.split());
             let endpoint = ServerEndpoint::new(&self.config, self.clock, random, env.now);
-            Shard { endpoint, deadline: None, wakes: None }
+            Shard { endpoint, deadline: None, wakes: None, spare: Spare::default() }
         });
         self.shards = shards.collect();
     }
@@ -236,6 +238,7 @@ impl Server {
         env.flush();
         let shard = &mut self.shards[index];
         shard.deadline = deadline;
+        shard.endpoint.share(&mut shard.spare);
         let Some(at) = deadline.map(|deadline| deadline.max(env.now)) else { return };
         if shard.wakes.is_none_or(|wakes| at < wakes) {
             shard.wakes = Some(at);
@@ -262,7 +265,12 @@ impl Server {
             }
             Output::Event(told) => self.learn(index, told, env),
             Output::Request(request) => self.handle(request, env),
-            Output::Send { link, item } => env.transmit(LinkNo(link.0), Way::Down, &item),
+            Output::Send { link, item } => {
+                env.transmit(LinkNo(link.0), Way::Down, &item);
+                if let Outbound::Packet { payload: Payload::Own(memory), .. } = item {
+                    self.shards[index].spare.keep_sent(memory);
+                }
+            }
             Output::Store(request) => {
                 let (takes, outcome) = env.store.carry_out(request, env.now, &mut env.dice);
                 let outcome = Box::new(outcome);

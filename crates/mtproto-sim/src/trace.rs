@@ -40,7 +40,9 @@ impl<'a> Trace<'a> {
         let (at, client, link, way) = place;
         let lines = match item {
             Outbound::Error(error) => vec![format!("transport error {}", error.code())],
-            Outbound::Packet { payload, .. } => self.packet(payload, way, store),
+            Outbound::Packet { payload, .. } => {
+                self.packet(&payload.clone().into_bytes(), way, store)
+            }
             Outbound::QuickAck(token) => vec![format!("quick ack {token:08x}")],
         };
         let client = client.map_or_else(|| "?".to_owned(), |client| client.to_string());

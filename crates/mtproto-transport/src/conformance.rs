@@ -155,7 +155,7 @@ async fn a_dropped_wait_loses_nothing(mut client: AnyLink, mut server: AnyLink) 
 async fn quick_acks_are_asked_for_and_given(mut client: AnyLink, mut server: AnyLink) {
     const TOKEN: u32 = 0x8765_4321;
     let Some(Recognised::Stream(kind)) = client.peer().recognised else { return };
-    let asking = Outbound::Packet { payload: encrypted(3), quick_ack: true };
+    let asking = Outbound::Packet { payload: encrypted(3).into(), quick_ack: true };
     client.send(asking).await.expect("a packet can be sent");
     let received = server.recv().await.expect("the packet arrives");
     let asked = matches!(received, Inbound::Packet { quick_ack: true, .. });

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::{fmt, io};
 
-use mtproto_frame::{Inbound, Misuse, Outbound, Recognised, WireFault};
+use mtproto_frame::{Inbound, Misuse, Outbound, Recognised, Spare, WireFault};
 
 /// One connection, either side of it.
 ///
@@ -32,6 +32,33 @@ pub trait Link: Send + Unpin {
     /// `Closed` when the peer has ended the connection in good order; everything else is a fault.
     /// The receiving half is over after either.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkError>>;
+
+    /// As [`poll_flush`](Self::poll_flush); a link that can do so leaves the memory of what has
+    /// been sent to `spare`.
+    ///
+    /// # Errors
+    /// The same.
+    fn poll_flush_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        spare: &mut Spare,
+    ) -> Poll<Result<(), LinkError>> {
+        let _ = spare;
+        self.poll_flush(cx)
+    }
+
+    /// As [`poll_recv`](Self::poll_recv); a link that can do so receives into memory of `spare`.
+    ///
+    /// # Errors
+    /// The same.
+    fn poll_recv_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        spare: &mut Spare,
+    ) -> Poll<Result<Inbound, LinkError>> {
+        let _ = spare;
+        self.poll_recv(cx)
+    }
 
     /// Flushes and then ends our direction of the connection.
     ///
@@ -64,6 +91,22 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkError>> {
         (**self).poll_recv(cx)
+    }
+
+    fn poll_flush_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        spare: &mut Spare,
+    ) -> Poll<Result<(), LinkError>> {
+        (**self).poll_flush_with(cx, spare)
+    }
+
+    fn poll_recv_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        spare: &mut Spare,
+    ) -> Poll<Result<Inbound, LinkError>> {
+        (**self).poll_recv_with(cx, spare)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {

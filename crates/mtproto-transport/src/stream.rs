@@ -9,7 +9,7 @@ use std::{fmt, io};
 use bytes::{BufMut, BytesMut};
 use mtproto_crypto::SecureRandom;
 use mtproto_frame::{
-    Inbound, Misuse, Outbound, Recognised, ServerWireConfig, Wire, WireConfig, WireFault,
+    Inbound, Misuse, Outbound, Recognised, ServerWireConfig, Spare, Wire, WireConfig, WireFault,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
@@ -143,12 +143,15 @@ impl StreamState {
         self.output.len() - self.sent
     }
 
-    /// Frees the output once all of it is sent.
-    fn sent(&mut self, count: usize) {
+    /// Parts with the output once all of it is sent.
+    fn sent(&mut self, count: usize, spare: Option<&mut Spare>) {
         self.sent += count;
         if self.sent == self.output.len() {
-            self.output = Vec::new();
+            let memory = std::mem::take(&mut self.output);
             self.sent = 0;
+            if let Some(spare) = spare {
+                spare.keep_sent(memory);
+            }
         }
     }
 
@@ -198,10 +201,14 @@ impl StreamState {
 
 impl<S: AsyncRead + Unpin> StreamLink<S> {
     /// Reads once, as much as there is and there is room for; gives the number of bytes.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, LinkError>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        spare: Option<&mut Spare>,
+    ) -> Poll<Result<usize, LinkError>> {
         let state = &mut self.state;
         let read = match state.read_len {
-            READ_LEN_MIN => poll_read_little(&mut self.stream, cx, &mut state.input),
+            READ_LEN_MIN => poll_read_little(&mut self.stream, cx, &mut state.input, spare),
             len => poll_read_much(&mut self.stream, cx, &mut state.input, len),
         };
         if read.is_pending() && state.input.is_empty() {
@@ -212,6 +219,42 @@ impl<S: AsyncRead + Unpin> StreamLink<S> {
             error.into()
         })
     }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut spare: Option<&mut Spare>,
+    ) -> Poll<Result<Inbound, LinkError>> {
+        loop {
+            if let Some(item) = self.state.next()? {
+                return Poll::Ready(Ok(item));
+            }
+            match ready!(self.poll_read(cx, spare.as_deref_mut()))? {
+                0 => return Poll::Ready(Err(self.state.ended())),
+                read => self.state.adapt(read),
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> StreamLink<S> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut spare: Option<&mut Spare>,
+    ) -> Poll<Result<(), LinkError>> {
+        let state = &mut self.state;
+        if !state.output.is_empty() {
+            state.wire.finish(&mut state.output)?;
+        }
+        while let Some(rest) = state.output.get(state.sent..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(LinkError::Closed)),
+                count => state.sent(count, spare.as_deref_mut()),
+            }
+        }
+        Pin::new(&mut self.stream).poll_flush(cx).map_err(LinkError::Io)
+    }
 }
 
 /// Reads by way of the stack. Most reads bring little, and every second one nothing: a copy of that
@@ -220,11 +263,15 @@ fn poll_read_little(
     stream: &mut (impl AsyncRead + Unpin),
     cx: &mut Context<'_>,
     input: &mut BytesMut,
+    spare: Option<&mut Spare>,
 ) -> Poll<io::Result<usize>> {
     let mut room = [MaybeUninit::uninit(); READ_LEN_MIN];
     let mut room = ReadBuf::uninit(&mut room);
     ready!(Pin::new(stream).poll_read(cx, &mut room))?;
-    input.extend_from_slice(room.filled());
+    match spare {
+        Some(spare) if input.is_empty() => *input = spare.filled(room.filled()),
+        _ => input.extend_from_slice(room.filled()),
+    }
     Poll::Ready(Ok(room.filled().len()))
 }
 
@@ -250,9 +297,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for StreamLink<S> {
         let item = match item {
             // Memory that nobody else has becomes the output.
             Outbound::Packet { payload, quick_ack } if output.is_empty() => {
-                match payload.try_into_mut() {
+                match payload.try_into_own() {
                     Ok(payload) => {
-                        *output = wire.enclose(payload.into(), quick_ack)?;
+                        *output = wire.enclose(payload, quick_ack)?;
                         return Ok(());
                     }
                     Err(payload) => Outbound::Packet { payload, quick_ack },
@@ -267,29 +314,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for StreamLink<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        let state = &mut self.state;
-        if !state.output.is_empty() {
-            state.wire.finish(&mut state.output)?;
-        }
-        while let Some(rest) = state.output.get(state.sent..).filter(|rest| !rest.is_empty()) {
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(LinkError::Closed)),
-                count => state.sent(count),
-            }
-        }
-        Pin::new(&mut self.stream).poll_flush(cx).map_err(LinkError::Io)
+        self.poll_write(cx, None)
+    }
+
+    fn poll_flush_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        spare: &mut Spare,
+    ) -> Poll<Result<(), LinkError>> {
+        self.poll_write(cx, Some(spare))
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, LinkError>> {
-        loop {
-            if let Some(item) = self.state.next()? {
-                return Poll::Ready(Ok(item));
-            }
-            match ready!(self.poll_read(cx))? {
-                0 => return Poll::Ready(Err(self.state.ended())),
-                read => self.state.adapt(read),
-            }
-        }
+        self.poll_next(cx, None)
+    }
+
+    fn poll_recv_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        spare: &mut Spare,
+    ) -> Poll<Result<Inbound, LinkError>> {
+        self.poll_next(cx, Some(spare))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {

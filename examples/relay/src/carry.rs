@@ -52,7 +52,7 @@ pub(crate) fn as_sent(item: Inbound) -> Outbound {
     match item {
         Inbound::Error(error) => Outbound::Error(error),
         Inbound::Packet { payload, quick_ack } => {
-            Outbound::Packet { payload: payload.freeze(), quick_ack }
+            Outbound::Packet { payload: payload.freeze().into(), quick_ack }
         }
         Inbound::QuickAck(token) => Outbound::QuickAck(token),
     }

@@ -27,8 +27,9 @@ use bytes::{Bytes, BytesMut};
 use mtproto_auth::server::ServerConfig as ExchangeConfig;
 use mtproto_crypto::SecureRandom;
 use mtproto_crypto::rsa::RsaPrivateKey;
-use mtproto_frame::TransportError;
+use mtproto_frame::{Spare, TransportError};
 use mtproto_pack::RpcError;
+use mtproto_session::server::Desks;
 use mtproto_session::{
     LinkId, Misuse, MsgIds, RpcReply, SaltSecret, ServerClock, ServerSessionConfig,
 };
@@ -108,6 +109,9 @@ pub struct ServerEndpoint {
     unsealed: Vec<Unsealed>,
     leaving: VecDeque<Leaving>,
     outputs: VecDeque<Output>,
+    desks: Desks,
+    /// Memory of packets that were received and are done with.
+    spare: Spare,
 }
 
 /// What is forgotten when all that is to be said is sealed.
@@ -155,6 +159,8 @@ impl ServerEndpoint {
             unsealed: Vec::new(),
             leaving: VecDeque::new(),
             outputs: VecDeque::new(),
+            desks: Desks::default(),
+            spare: Spare::default(),
         }
     }
 
@@ -328,6 +334,15 @@ impl ServerEndpoint {
             } else {
                 return Output::Wait(self.deadline());
             }
+        }
+    }
+
+    /// Gives the memory of packets that were received to `spare`, and takes that of packets that
+    /// were sent, to lay out others in it. Without that both go through the allocator.
+    pub fn share(&mut self, spare: &mut Spare) {
+        spare.keep_received_of(&mut self.spare);
+        while let Some(memory) = spare.take_sent() {
+            self.desks.keep_packet(memory);
         }
     }
 

@@ -3,12 +3,23 @@
 use bytes::BytesMut;
 use mtproto_crypto::envelope::{self, Filler, OpenError, OpenJob, Opened, Padding, SealJob};
 use mtproto_crypto::{AuthKey, Direction};
-use mtproto_frame::{Outbound, TransportError};
+use mtproto_frame::{Outbound, Payload, TransportError};
 use mtproto_pack::MessageView;
 use mtproto_session::{Fault, LinkId, Outgoing, Verdict};
 use mtproto_tl::{AuthKeyId, MsgId, Salt, Seqno, ServerTime, SessionId};
+use smallvec::SmallVec;
 
 use super::{Event, Output, ServerEndpoint, SessionRef, StoreAction};
+
+/// Packets opened or sealed in one batch: as many as are looked through for those of like length.
+type Batch<T> = SmallVec<[T; BATCH_LEN]>;
+const BATCH_LEN: usize = 64;
+
+/// Packets that the list of those received has room for when it is empty.
+const RECEIVED_KEPT_MAX: usize = 1024;
+
+/// Messages that the list of those not yet sealed has room for when it is empty.
+const UNSEALED_KEPT_MAX: usize = 256;
 
 /// As it came from a link.
 pub(super) struct Packet {
@@ -34,9 +45,20 @@ impl Unsealed {
 impl ServerEndpoint {
     /// Opens everything received since the last time in one batch, and hands it to the sessions.
     pub(super) fn open_received(&mut self) {
+        let mut received = std::mem::take(&mut self.received);
+        let mut packets = received.drain(..);
+        while packets.len() > 0 {
+            self.open_batch(packets.by_ref().take(BATCH_LEN));
+        }
+        drop(packets);
+        received.shrink_to(RECEIVED_KEPT_MAX);
+        self.received = received;
+    }
+
+    fn open_batch(&mut self, packets: impl Iterator<Item = Packet>) {
         let time = self.clock.now(self.now);
-        let mut sealed = Vec::with_capacity(self.received.len());
-        for packet in std::mem::take(&mut self.received) {
+        let mut sealed = Batch::new();
+        for packet in packets {
             if !self.links.contains_key(&packet.link) {
                 continue;
             }
@@ -51,9 +73,9 @@ impl ServerEndpoint {
             let filler = Filler::Never;
             OpenJob::new(key, Direction::ClientToServer, filler, &mut packet.payload)
         });
-        let mut jobs: Vec<_> = jobs.collect();
+        let mut jobs: Batch<_> = jobs.collect();
         envelope::open(&mut jobs);
-        let opened: Vec<_> = jobs.into_iter().map(|job| job.opened).collect();
+        let opened: Batch<_> = jobs.into_iter().map(|job| job.opened).collect();
         for ((key, packet), opened) in sealed.into_iter().zip(opened) {
             self.handle_opened(AuthKeyId(key.id()), packet, opened, time);
         }
@@ -114,7 +136,9 @@ impl ServerEndpoint {
         let message = MessageView::within(&payload, id, seqno, body);
         let was_early = self.early.was_early(name, message.id, time);
         let salt = Salt(header.salt);
-        match self.hand_over(name, link, packet.is_turn, was_early, salt, message) {
+        let verdict = self.hand_over(name, link, packet.is_turn, was_early, salt, message);
+        self.spare.keep_received(payload);
+        match verdict {
             // req: S115
             Ok(Verdict::Accepted) if packet.quick_ack => {
                 self.send(link, Outbound::QuickAck(ack_token));
@@ -137,6 +161,7 @@ impl ServerEndpoint {
         let session = self.keys.session_mut(name).ok_or(TransportError::NotFound)?;
         let (machine, now) = (&mut session.machine, self.now);
         let is_old = machine.is_established();
+        machine.lend(&mut self.desks);
         let taken = match is_turn {
             _ if was_early => {
                 Ok(machine.refuse_early(link, message.id, message.seqno, is_turn, now))
@@ -169,18 +194,29 @@ impl ServerEndpoint {
     /// Seals everything composed since the last time in one batch.
     // req: S112
     pub(super) fn seal_composed(&mut self) {
-        let unsealed = std::mem::take(&mut self.unsealed);
-        let packets = unsealed.into_iter().map(|Unsealed { key, outgoing }| {
+        let mut unsealed = std::mem::take(&mut self.unsealed);
+        let mut messages = unsealed.drain(..);
+        while messages.len() > 0 {
+            self.seal_batch(messages.by_ref().take(BATCH_LEN));
+        }
+        drop(messages);
+        unsealed.shrink_to(UNSEALED_KEPT_MAX);
+        self.unsealed = unsealed;
+    }
+
+    fn seal_batch(&mut self, messages: impl Iterator<Item = Unsealed>) {
+        let packets = messages.map(|Unsealed { key, outgoing }| {
             let link = outgoing.link;
             (key, link, outgoing.lay_out(Padding::Random, &mut *self.random))
         });
-        let mut packets: Vec<_> = packets.collect();
+        let mut packets: Batch<_> = packets.collect();
         let jobs = packets
             .iter_mut()
             .map(|(key, _, packet)| SealJob::new(key, Direction::ServerToClient, packet));
-        envelope::seal(&mut jobs.collect::<Vec<_>>());
+        envelope::seal(&mut jobs.collect::<Batch<_>>());
         for (_, link, packet) in packets {
-            self.send(link, Outbound::packet(packet));
+            let payload = Payload::Own(packet);
+            self.send(link, Outbound::Packet { payload, quick_ack: false });
         }
     }
 }

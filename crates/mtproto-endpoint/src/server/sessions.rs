@@ -105,7 +105,7 @@ impl ServerEndpoint {
             return;
         };
         loop {
-            match session.machine.poll_output() {
+            match session.machine.poll_output_with(&mut self.desks) {
                 ServerOutput::Wait(timer) => return self.rest(name, timer),
                 ServerOutput::Send(outgoing) => self.unsealed.push(Unsealed::new(key, outgoing)),
                 ServerOutput::Request(request) => return self.pass_on(name, request),

@@ -106,7 +106,7 @@ fn misuse_writes_nothing() {
     };
     let of_len = |len| Outbound::packet(vec![0; len]);
     let refused = |len| Misuse::PayloadRefused { len };
-    let asking = Outbound::Packet { payload: encrypted(2), quick_ack: true };
+    let asking = Outbound::Packet { payload: encrypted(2).into(), quick_ack: true };
     for framing in Framing::ALL {
         let mut client = client(framing);
         check(&mut client, of_len(0), refused(0));
@@ -125,7 +125,7 @@ fn misuse_writes_nothing() {
 
 #[test]
 fn a_wish_that_full_cannot_grant_is_left_out() {
-    let asking = Outbound::Packet { payload: encrypted(2), quick_ack: true };
+    let asking = Outbound::Packet { payload: encrypted(2).into(), quick_ack: true };
     let stream = send(&mut client(Framing::Full), &[asking]);
     let received = receive(&mut open_server(), &[&stream]);
     assert_eq!(received, Ok(vec![packet(&encrypted(2), false)]));

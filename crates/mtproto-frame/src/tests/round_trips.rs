@@ -7,7 +7,7 @@ fn packets(framing: Framing) -> Vec<Outbound> {
     let payloads = [encrypted(2), encrypted(33), plain(20), encrypted(3)];
     let quick_ack = framing.has_quick_acks();
     let mut packets: Vec<_> = payloads.into_iter().map(Outbound::packet).collect();
-    packets.push(Outbound::Packet { payload: encrypted(4), quick_ack });
+    packets.push(Outbound::Packet { payload: encrypted(4).into(), quick_ack });
     packets
 }
 

@@ -44,7 +44,7 @@ fn a_packet_is_framed_in_its_own_memory() {
         let (mut copying, mut enclosing) = (case.wires().0, case.wires().0);
         for (blocks, quick_ack) in [(5, false), (2, true), (400, false)] {
             let payload = encrypted(blocks);
-            let item = Outbound::Packet { payload: payload.clone(), quick_ack };
+            let item = Outbound::Packet { payload: payload.clone().into(), quick_ack };
             let mut copied = Vec::new();
             copying.send(&item, &mut copied).unwrap();
             assert_eq!(enclosing.enclose(payload.into(), quick_ack), Ok(copied));

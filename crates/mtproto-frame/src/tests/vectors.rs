@@ -19,7 +19,7 @@ fn payload() -> Bytes {
 }
 
 fn asking(payload: Bytes) -> Outbound {
-    Outbound::Packet { payload, quick_ack: true }
+    Outbound::Packet { payload: payload.into(), quick_ack: true }
 }
 
 /// What a client sends of `items`, without what opens its stream.
@@ -70,7 +70,8 @@ fn abridged_lengths() {
         ("abridged_508_quick_ack_header", 508, true),
     ] {
         let payload = Bytes::from(vec![9; len]);
-        let stream = frames(Framing::Abridged, &[Outbound::Packet { payload, quick_ack }]);
+        let stream =
+            frames(Framing::Abridged, &[Outbound::Packet { payload: payload.into(), quick_ack }]);
         assert!(stream.starts_with(&bytes(&v[name])), "{name}");
     }
 }

@@ -464,7 +464,8 @@ impl World {
                 server::Output::Send { link, item } => {
                     match &item {
                         Outbound::Packet { payload, .. } => {
-                            self.write_down('<', Direction::ServerToClient, payload);
+                            let payload = payload.clone().into_bytes();
+                            self.write_down('<', Direction::ServerToClient, &payload);
                         }
                         Outbound::Error(error) => self.note(&format!("< {error}")),
                         Outbound::QuickAck(_) => self.note("< quick ack"),

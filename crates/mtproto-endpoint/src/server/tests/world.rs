@@ -419,6 +419,7 @@ impl World {
             }
             Outbound::Packet { payload, quick_ack } => {
                 assert!(!quick_ack, "only clients ask for quick acknowledgements");
+                let payload = payload.into_bytes();
                 if is_plain(&payload) {
                     let message = PlainMessage::decode(&payload).expect("a plain message");
                     let line = format!("plain {}", plain_name(&message.body));
