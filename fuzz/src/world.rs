@@ -333,7 +333,7 @@ impl World {
     }
 
     /// Reads what an endpoint sends, and remembers the names in it.
-    fn observe(&mut self, payload: &Bytes, direction: Direction) {
+    fn observe(&mut self, payload: &[u8], direction: Direction) {
         let Some(id) = envelope::key_id(payload).filter(|id| *id != 0) else { return };
         let key = self.keys.iter().find(|key| key.id() == id).expect("a key of both");
         let mut packet = payload.to_vec();
