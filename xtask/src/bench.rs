@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the rows of `docs/performance.md`, measured.
 
+pub(crate) mod allocations;
 mod end_to_end;
 pub(crate) mod instructions;
 mod layers;
@@ -39,14 +40,23 @@ pub(crate) struct Arguments {
     /// so and does nothing where valgrind is missing.
     #[arg(long, conflicts_with_all = ["row", "peer", "relay_peer"])]
     instructions: bool,
+    /// Count how often the server allocates for a ping instead, and fail if it is too often; says
+    /// so and does nothing where valgrind is missing.
+    #[arg(long, conflicts_with_all = ["row", "peer", "relay_peer", "instructions"])]
+    allocations: bool,
     /// One JSON object a row.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.instructions {
-        return instructions::run(arguments.json);
+    if arguments.instructions || arguments.allocations {
+        if !instructions::can_count() {
+            println!("nothing is counted: {}", instructions::NO_VALGRIND);
+            return Ok(());
+        }
+        let count = if arguments.allocations { allocations::run } else { instructions::run };
+        return count(arguments.json);
     }
     let known = |row: &&u32| layers::has(**row) || end_to_end::has(**row);
     if let Some(row) = arguments.row.iter().find(|row| !known(row)) {

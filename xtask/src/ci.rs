@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use crate::bench::instructions;
+use crate::bench::{allocations, instructions};
 use crate::workspace::{cargo, metadata};
 use crate::{codegen, fuzz, layers, sim, spec, tidy};
 
@@ -46,7 +46,7 @@ enum Step {
     Paths,
     /// A few seeds of the simulator: `cargo xtask sim`.
     Sim,
-    /// Instructions of codec and session: `cargo xtask bench --instructions`.
+    /// Instructions of codec and session, allocations of the server: two of `cargo xtask bench`.
     Count,
     /// The targets of `cargo xtask fuzz` compile.
     Fuzz,
@@ -131,7 +131,8 @@ fn count() -> anyhow::Result<Outcome> {
     if !instructions::can_count() {
         return Ok(Outcome::Skipped(instructions::NO_VALGRIND.to_owned()));
     }
-    instructions::run(false).map(|()| Outcome::Passed)
+    instructions::run(false)?;
+    allocations::run(false).map(|()| Outcome::Passed)
 }
 
 /// Runs `command`, whose output goes where ours goes.

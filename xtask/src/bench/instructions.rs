@@ -30,10 +30,6 @@ const WORKS: [Work; 6] = [
 
 /// Counts, prints, and fails if a work takes too many.
 pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
-    if !can_count() {
-        println!("instructions are not counted: {NO_VALGRIND}");
-        return Ok(());
-    }
     let build = ["build", "--quiet", "--release", "--package", "mtproto-benches"];
     let status = cargo().args(build).args(["--bin", "instructions"]).status()?;
     if !status.success() {
@@ -98,7 +94,7 @@ fn counted(said: &str) -> Option<f64> {
 }
 
 /// Why nothing is counted, and what to do.
-pub(crate) const NO_VALGRIND: &str = "there is no valgrind; install it to count instructions";
+pub(crate) const NO_VALGRIND: &str = "there is no valgrind; install it to count what a work takes";
 
 const FEW: u32 = 100;
 const MANY: u32 = 600;

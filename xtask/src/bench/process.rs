@@ -78,6 +78,18 @@ impl Listening {
         Ok(path.context("a server says where its public key is")?.into())
     }
 
+    /// Tells it to stop, as a person would, and waits until it has.
+    pub(super) fn interrupt(mut self) -> anyhow::Result<()> {
+        let pid = self.pid().to_string();
+        let status =
+            Command::new("kill").args(["-INT", &pid]).status().context("cannot run kill")?;
+        if !status.success() {
+            bail!("kill -INT {pid} ended with {status}");
+        }
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { bail!("a server ended with {status}") }
+    }
+
     /// Its process: `taskset` becomes the program that it starts.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
