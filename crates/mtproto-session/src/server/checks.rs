@@ -5,7 +5,6 @@ use std::time::Duration;
 use mtproto_pack::{Found, Limits, MessageView, Unpacked};
 use mtproto_tl::types::HttpWait;
 use mtproto_tl::{MsgId, Salt, Seqno, ServerTime};
-use smallvec::SmallVec;
 
 use super::inbound::Inbound;
 use super::rpc::is_acknowledged_by_reply;
@@ -32,7 +31,7 @@ pub(super) struct Accepted {
     /// Id and seqno of the container, if it was one.
     pub(super) container: Option<(MsgId, Seqno)>,
     /// Its messages, in order.
-    pub(super) messages: SmallVec<[Received; 1]>,
+    pub(super) messages: Vec<Received>,
 }
 
 impl Accepted {
@@ -87,7 +86,9 @@ impl ServerSession {
             return Err(refuse(BadMsg::IdTooHigh));
         }
         let limits = Limits { inflated_max: self.config.inflated_max };
-        let contents = Contents::read(outer, limits).ok_or(refuse(BadMsg::Container))?;
+        let list = self.desk.as_mut().map(|desk| std::mem::take(&mut desk.received));
+        let contents = Contents::read(outer, limits, list.unwrap_or_default());
+        let contents = contents.ok_or(refuse(BadMsg::Container))?;
         if !contents.is_from_client {
             return Err(refuse(BadMsg::IdBits));
         }
@@ -174,7 +175,7 @@ impl Received {
 /// What a packet holds, each message looked at once.
 struct Contents {
     is_container: bool,
-    messages: SmallVec<[Received; 1]>,
+    messages: Vec<Received>,
     /// Whether every id has the low bits of a client's.
     is_from_client: bool,
     /// Whether every message is what its number promises. Those that are not are left out.
@@ -182,11 +183,11 @@ struct Contents {
 }
 
 impl Contents {
-    /// Reads every message; `None` if the packet cannot be opened.
-    fn read(outer: MessageView<'_>, limits: Limits) -> Option<Self> {
+    /// Reads every message into `messages`, which is empty; `None` if the packet cannot be opened.
+    fn read(outer: MessageView<'_>, limits: Limits, mut messages: Vec<Received>) -> Option<Self> {
         let unpacked = Unpacked::read(outer, limits).ok()?;
         let (mut is_from_client, mut is_understood) = (true, true);
-        let mut messages = SmallVec::with_capacity(unpacked.len());
+        messages.reserve(unpacked.len());
         for Found { message, copied_by } in unpacked.iter() {
             let (id, seqno) = (message.id, message.seqno);
             let copy_is_from_client = copied_by.is_none_or(|(copy, _)| copy.is_from_client());

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::ServerOutput;
+use super::checks::Received;
 use crate::notices::Notices;
 
 /// Desks that nobody sits at, and packets' memory, that are kept for later. What is beyond goes
@@ -15,11 +16,13 @@ pub const DESK_KEPT_LEN_MAX: usize = 16 << 10;
 /// The longest memory of a packet that is kept, in bytes.
 pub const PACKET_KEPT_LEN_MAX: usize = 8 << 10;
 
-/// What a session wants, and what it has to say but need not keep.
+/// What a session wants, what it has to say but need not keep, and what it was just told.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     pub(super) outputs: VecDeque<ServerOutput>,
     pub(super) notices: Notices,
+    /// Where the messages of a packet are gathered; empty in between.
+    pub(super) received: Vec<Received>,
 }
 
 impl Desk {
@@ -29,7 +32,9 @@ impl Desk {
 
     /// Bytes that it has, in use or not.
     fn memory(&self) -> usize {
-        self.outputs.capacity() * size_of::<ServerOutput>() + self.notices.memory()
+        let outputs = self.outputs.capacity() * size_of::<ServerOutput>();
+        let received = self.received.capacity() * size_of::<Received>();
+        outputs + received + self.notices.memory()
     }
 }
 

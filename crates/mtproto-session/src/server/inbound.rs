@@ -9,7 +9,8 @@ use mtproto_tl::types::{
     BadMsgNotification, BadServerSalt, HttpWait, MsgResendAnsReq, MsgResendReq, MsgsAck,
     MsgsAllInfo, MsgsStateInfo, MsgsStateReq, Pong,
 };
-use mtproto_tl::{Constructor, Decode, DecodeError, MsgId, Reader, SessionId};
+use mtproto_tl::{Constructor, Decode, DecodeError, MsgId, Reader, SessionId, View, views};
+use smallvec::SmallVec;
 
 use crate::IDS_MAX;
 
@@ -17,8 +18,8 @@ use crate::IDS_MAX;
 /// what is not known is ignored.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Inbound {
-    /// `msgs_ack`.
-    Acks(Vec<MsgId>),
+    /// `msgs_ack`. Nearly all have few.
+    Acks(SmallVec<[MsgId; 2]>),
     /// `destroy_auth_key`.
     DestroyAuthKey,
     /// `destroy_session`.
@@ -63,7 +64,7 @@ impl Inbound {
     pub(super) fn read(message: &MessageView<'_>) -> Result<Self, DecodeError> {
         let body = &message.body;
         Ok(match message.object_id() {
-            MsgsAck::ID => Self::Acks(ids(read::<MsgsAck>(body)?.msg_ids)?),
+            MsgsAck::ID => Self::Acks(acks(body)?),
             MsgsStateReq::ID => Self::StateRequest(ids(read::<MsgsStateReq>(body)?.msg_ids)?),
             MsgResendReq::ID => Self::Resend(ids(read::<MsgResendReq>(body)?.msg_ids)?),
             MsgResendAnsReq::ID => {
@@ -134,8 +135,18 @@ fn read<T: Decode>(body: &[u8]) -> Result<T, DecodeError> {
     T::decode(&mut Reader::new(body))
 }
 
-// req: S13, S47
+fn acks(body: &[u8]) -> Result<SmallVec<[MsgId; 2]>, DecodeError> {
+    let ids = views::MsgsAck::view(&mut Reader::new(body))?.msg_ids;
+    check_count(ids.len())?;
+    Ok(ids.iter().collect())
+}
+
 fn ids(ids: Vec<MsgId>) -> Result<Vec<MsgId>, DecodeError> {
-    let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-    if ids.len() > IDS_MAX { Err(DecodeError::BadCount { count }) } else { Ok(ids) }
+    check_count(ids.len()).map(|()| ids)
+}
+
+// req: S13, S47
+fn check_count(len: usize) -> Result<(), DecodeError> {
+    let count = u32::try_from(len).unwrap_or(u32::MAX);
+    if len > IDS_MAX { Err(DecodeError::BadCount { count }) } else { Ok(()) }
 }

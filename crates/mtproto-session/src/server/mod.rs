@@ -380,7 +380,7 @@ impl ServerSession {
 
     /// Applies a packet: every message of it that is new.
     // req: S40
-    fn apply(&mut self, link: LinkId, packet: Accepted, is_turn: bool) {
+    fn apply(&mut self, link: LinkId, mut packet: Accepted, is_turn: bool) {
         let is_new = |message: &Received| self.inbox.arrival(message.id) == Arrival::New;
         // A container is always new, whatever is in it.
         let is_fresh = packet.container.is_some() || packet.messages.iter().any(is_new);
@@ -394,7 +394,7 @@ impl ServerSession {
             self.open_turn(link, packet.http_wait());
         }
         self.announce(&packet);
-        for message in packet.messages {
+        for message in packet.messages.drain(..) {
             match self.receive_one(&message) {
                 Arrival::New => self.accept(link, message),
                 Arrival::Duplicate(state) => self.repeat(link, &message, state),
@@ -407,6 +407,9 @@ impl ServerSession {
         // Its id is above those inside, so ids are remembered in their order.
         if let Some((id, seqno)) = packet.container {
             self.inbox.insert(id, seqno, MsgState::NO_ACK);
+        }
+        if let Some(desk) = &mut self.desk {
+            desk.received = packet.messages;
         }
     }
 

@@ -171,7 +171,7 @@ impl Outbox {
         link: LinkId,
         chosen: impl Fn(&Entry) -> bool,
         fits: impl FnOnce(&Message) -> bool,
-    ) -> Option<(Message, bool)> {
+    ) -> Option<(&Message, bool)> {
         let next = self.ready().position(chosen)?;
         let index = self.find(*self.ready.get(next)?)?;
         let entry = self.entries.get_mut(index)?;
@@ -187,7 +187,7 @@ impl Outbox {
         entry.is_ready = false;
         entry.link = Some(link);
         entry.sends = entry.sends.saturating_add(1);
-        Some((entry.message.clone(), sent_before))
+        Some((&entry.message, sent_before))
     }
 
     /// How many messages wait.

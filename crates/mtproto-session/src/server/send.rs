@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mtproto_pack::{Message, RPC_ERROR_ID, RpcResult, object_id};
+use mtproto_pack::{Message, PacketSlice, RPC_ERROR_ID, RpcResultView, object_id};
 use mtproto_tl::{Author, types};
 
 use super::outbox::Entry;
@@ -57,7 +57,7 @@ impl ServerSession {
             if sent_before || is_stale {
                 packet.wrap();
             }
-            let is_error = is_error(&message);
+            let is_error = is_error(message);
             packet.push(message.id, message.seqno, &message.body);
             // req: L24
             if is_error {
@@ -153,6 +153,6 @@ impl ServerSession {
 
 /// Whether it is an `rpc_error`: some clients stop reading a container there.
 fn is_error(message: &Message) -> bool {
-    let answer = RpcResult::read(&message.body);
-    answer.is_ok_and(|answer| object_id(&answer.result) == RPC_ERROR_ID)
+    let answer = RpcResultView::read(PacketSlice::whole(&message.body));
+    answer.is_ok_and(|answer| object_id(answer.result.bytes()) == RPC_ERROR_ID)
 }
