@@ -17,8 +17,9 @@ use tracing::{debug, warn};
 use crate::TcpLink;
 use crate::socket::set_up;
 
-/// How many connections the system holds before they are accepted.
-pub const BACKLOG: u32 = 1024;
+/// How many connections the system holds before they are accepted, unless it sets itself a lower
+/// limit (on Linux `net.core.somaxconn`, 4096). Who finds no room tries again after a second.
+pub const BACKLOG: u32 = 65_535;
 
 /// How long nothing is accepted after the system ran out of what a connection needs.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
