@@ -170,14 +170,8 @@ impl<'a> Unpacked<'a> {
 
     /// How many messages there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// The messages, in order, none of them a container, a copy or packed.
@@ -208,7 +202,7 @@ pub fn flatten(outer: Message, limits: Limits) -> Result<Flat, PackError> {
     let unpacked = Unpacked::read(MessageView::of(&outer), limits)?;
     let item =
         |Found { message, copied_by }: Found<'_>| Item { message: message.to_message(), copied_by };
-    let mut items = SmallVec::with_capacity(unpacked.len());
+    let mut items = SmallVec::with_capacity(unpacked.count());
     items.extend(unpacked.iter().map(item));
     Ok(Flat { is_container: unpacked.is_container(), items })
 }

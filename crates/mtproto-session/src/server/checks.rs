@@ -187,7 +187,7 @@ impl Contents {
     fn read(outer: MessageView<'_>, limits: Limits, mut messages: Vec<Received>) -> Option<Self> {
         let unpacked = Unpacked::read(outer, limits).ok()?;
         let (mut is_from_client, mut is_understood) = (true, true);
-        messages.reserve(unpacked.len());
+        messages.reserve(unpacked.count());
         for Found { message, copied_by } in unpacked.iter() {
             let (id, seqno) = (message.id, message.seqno);
             let copy_is_from_client = copied_by.is_none_or(|(copy, _)| copy.is_from_client());
