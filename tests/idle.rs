@@ -14,7 +14,7 @@ use mtproto_kit::server::handler_fn;
 use mtproto_tests::{HandSession, Peer, address, echo, server};
 
 /// What a connection may take, in bytes: a quarter of what it takes in gotd's server. With the
-/// allocator of Linux and without optimization it is 2,600.
+/// allocator of Linux and without optimization it is 2,300.
 const CONNECTION_BYTES_MAX: u64 = 2944;
 
 /// Connections that the server has before its memory is looked at, so that what it needs once is

@@ -466,7 +466,7 @@ impl Stage {
     }
 }
 
-/// A timer of what is rare; others have the [`Home`].
+/// A timer of what is rare; for the rest there is the [`Watch`](crate::watch::Watch).
 struct Timer(Pin<Box<Sleep>>);
 
 impl Timer {

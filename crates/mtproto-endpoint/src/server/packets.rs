@@ -52,6 +52,7 @@ impl ServerEndpoint {
         }
         drop(packets);
         received.shrink_to(RECEIVED_KEPT_MAX);
+        debug_assert!(self.received.is_empty(), "nothing is received meanwhile");
         self.received = received;
     }
 
@@ -201,6 +202,7 @@ impl ServerEndpoint {
         }
         drop(messages);
         unsealed.shrink_to(UNSEALED_KEPT_MAX);
+        debug_assert!(self.unsealed.is_empty(), "nothing is composed meanwhile");
         self.unsealed = unsealed;
     }
 
