@@ -94,14 +94,25 @@ type Words = [__m128i; 4];
 #[allow(clippy::indexing_slicing, reason = "four registers, counted by constants")]
 fn four<const MORE: bool, const I: usize>(state: &mut State, words: &mut Words, keys: &Keys) {
     let State(abef, cdgh) = state;
+    // SAFETY: reads the keys, and nothing else of memory.
+    unsafe {
+        asm!(
+            "vpaddd xmm0, {this:x}, [{keys}]",
+            "sha256rnds2 {cdgh}, {abef}",
+            "vpshufd xmm0, xmm0, 14",
+            "sha256rnds2 {abef}, {cdgh}",
+            abef = inout(xmm_reg) *abef,
+            cdgh = inout(xmm_reg) *cdgh,
+            this = in(zmm_reg) words[I],
+            keys = in(reg) keys,
+            out("xmm0") _,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
     if MORE {
-        // SAFETY: reads the keys, and nothing else of memory.
+        // SAFETY: touches no memory.
         unsafe {
             asm!(
-                "vpaddd xmm0, {this:x}, [{keys}]",
-                "sha256rnds2 {cdgh}, {abef}",
-                "vpshufd xmm0, xmm0, 14",
-                "sha256rnds2 {abef}, {cdgh}",
                 "vmovdqa64 {made}, {this:x}",
                 "vmovdqa64 {other}, {second:x}",
                 "sha256msg1 {made}, {other}",
@@ -110,33 +121,13 @@ fn four<const MORE: bool, const I: usize>(state: &mut State, words: &mut Words, 
                 "vmovdqa64 {other}, {newest:x}",
                 "sha256msg2 {made}, {other}",
                 "vmovdqa64 {this:x}, {made}",
-                abef = inout(xmm_reg) *abef,
-                cdgh = inout(xmm_reg) *cdgh,
                 this = inout(zmm_reg) words[I],
                 second = in(zmm_reg) words[(I + 1) % 4],
                 third = in(zmm_reg) words[(I + 2) % 4],
                 newest = in(zmm_reg) words[(I + 3) % 4],
-                keys = in(reg) keys,
                 made = out(xmm_reg) _,
                 other = out(xmm_reg) _,
-                out("xmm0") _,
-                options(nostack, preserves_flags, readonly),
-            );
-        }
-    } else {
-        // SAFETY: reads the keys, and nothing else of memory.
-        unsafe {
-            asm!(
-                "vpaddd xmm0, {this:x}, [{keys}]",
-                "sha256rnds2 {cdgh}, {abef}",
-                "vpshufd xmm0, xmm0, 14",
-                "sha256rnds2 {abef}, {cdgh}",
-                abef = inout(xmm_reg) *abef,
-                cdgh = inout(xmm_reg) *cdgh,
-                this = in(zmm_reg) words[I],
-                keys = in(reg) keys,
-                out("xmm0") _,
-                options(nostack, preserves_flags, readonly),
+                options(nomem, nostack, preserves_flags),
             );
         }
     }

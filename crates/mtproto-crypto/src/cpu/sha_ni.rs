@@ -148,51 +148,42 @@ impl State {
     ) {
         let State(abef, cdgh) = self;
         let words = ring.as_mut_ptr();
+        // SAFETY: reads the four words and the keys, both aligned as a register is.
+        unsafe {
+            asm!(
+                "movdqa xmm0, [{words} + {this}]",
+                "paddd xmm0, [{keys}]",
+                "sha256rnds2 {cdgh}, {abef}",
+                "pshufd xmm0, xmm0, 14",
+                "sha256rnds2 {abef}, {cdgh}",
+                abef = inout(xmm_reg) *abef,
+                cdgh = inout(xmm_reg) *cdgh,
+                keys = in(reg) keys,
+                words = in(reg) words,
+                this = const 16 * I,
+                out("xmm0") _,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
         if MORE {
             // SAFETY: reads and writes the four words, which are aligned as a register is.
             unsafe {
                 asm!(
-                    "movdqa xmm0, [{words} + {this}]",
-                    "movdqa {made}, xmm0",
-                    "paddd xmm0, [{keys}]",
-                    "sha256rnds2 {cdgh}, {abef}",
-                    "pshufd xmm0, xmm0, 14",
-                    "sha256rnds2 {abef}, {cdgh}",
+                    "movdqa {made}, [{words} + {this}]",
                     "sha256msg1 {made}, [{words} + {second}]",
-                    "movdqa xmm0, {newest}",
-                    "palignr xmm0, [{words} + {third}], 4",
-                    "paddd {made}, xmm0",
+                    "movdqa {other}, {newest}",
+                    "palignr {other}, [{words} + {third}], 4",
+                    "paddd {made}, {other}",
                     "sha256msg2 {made}, {newest}",
                     "movdqa [{words} + {this}], {made}",
-                    abef = inout(xmm_reg) *abef,
-                    cdgh = inout(xmm_reg) *cdgh,
-                    keys = in(reg) keys,
                     newest = in(xmm_reg) *newest,
                     made = out(xmm_reg) *newest,
+                    other = out(xmm_reg) _,
                     words = in(reg) words,
                     this = const 16 * I,
                     second = const 16 * ((I + 1) % 4),
                     third = const 16 * ((I + 2) % 4),
-                    out("xmm0") _,
                     options(nostack, preserves_flags),
-                );
-            }
-        } else {
-            // SAFETY: reads the four words, which are aligned as a register is.
-            unsafe {
-                asm!(
-                    "movdqa xmm0, [{words} + {this}]",
-                    "paddd xmm0, [{keys}]",
-                    "sha256rnds2 {cdgh}, {abef}",
-                    "pshufd xmm0, xmm0, 14",
-                    "sha256rnds2 {abef}, {cdgh}",
-                    abef = inout(xmm_reg) *abef,
-                    cdgh = inout(xmm_reg) *cdgh,
-                    keys = in(reg) keys,
-                    words = in(reg) words,
-                    this = const 16 * I,
-                    out("xmm0") _,
-                    options(nostack, preserves_flags, readonly),
                 );
             }
         }
