@@ -70,10 +70,9 @@ pub fn lay_out(
 ) {
     let padding_len = padding_len(body.len(), padding, random);
     out.reserve(ROOM_LEN + body.len() + padding_len);
-    let start = out.len();
-    out.extend_from_slice(&[0; ROOM_LEN]);
+    out.extend_from_slice(&room(header, body.len()));
     out.extend_from_slice(body);
-    complete(out, start, header, padding_len, random);
+    pad(out, padding_len, random);
 }
 
 /// As [`lay_out`], for a body that stands in its packet already, behind [`ROOM_LEN`] bytes of any
@@ -85,8 +84,12 @@ pub fn lay_around(
     random: &mut dyn SecureRandom,
 ) {
     debug_assert!(packet.len() >= ROOM_LEN, "there is room before the body");
-    let padding_len = padding_len(packet.len().saturating_sub(ROOM_LEN), padding, random);
-    complete(packet, 0, header, padding_len, random);
+    let body_len = packet.len().saturating_sub(ROOM_LEN);
+    let padding_len = padding_len(body_len, padding, random);
+    if let Some(start) = packet.first_chunk_mut() {
+        *start = room(header, body_len);
+    }
+    pad(packet, padding_len, random);
 }
 
 /// How much padding a body gets.
@@ -100,28 +103,24 @@ fn padding_len(body_len: usize, padding: Padding, random: &mut dyn SecureRandom)
     PADDING_MIN + least.next_multiple_of(BLOCK_LEN) - least + extra
 }
 
-/// Writes the header and the padding of the packet from `start` on, which has its body.
-fn complete(
-    out: &mut Vec<u8>,
-    start: usize,
-    header: &Header,
-    padding_len: usize,
-    random: &mut dyn SecureRandom,
-) {
+/// What stands before a body: room for the prefix, then the header and the length of the body.
+fn room(header: &Header, body_len: usize) -> [u8; ROOM_LEN] {
     let Header { salt, session_id, msg_id, seqno } = header;
-    let padding_at = out.len();
-    let body_len = u32::try_from(padding_at.saturating_sub(start + ROOM_LEN)).unwrap_or(u32::MAX);
+    let body_len = u32::try_from(body_len).unwrap_or(u32::MAX);
     debug_assert!(body_len < 1 << 31, "the length of a body is a positive int");
-    if let Some(room) = out.split_at_mut(start).1.first_chunk_mut::<ROOM_LEN>() {
-        *room = join(&[
-            &[0; PREFIX_LEN],
-            &salt.to_le_bytes(),
-            &session_id.to_le_bytes(),
-            &msg_id.to_le_bytes(),
-            &seqno.to_le_bytes(),
-            &body_len.to_le_bytes(),
-        ]);
-    }
+    join(&[
+        &[0; PREFIX_LEN],
+        &salt.to_le_bytes(),
+        &session_id.to_le_bytes(),
+        &msg_id.to_le_bytes(),
+        &seqno.to_le_bytes(),
+        &body_len.to_le_bytes(),
+    ])
+}
+
+/// Appends so many random bytes.
+fn pad(out: &mut Vec<u8>, padding_len: usize, random: &mut dyn SecureRandom) {
+    let padding_at = out.len();
     out.resize(padding_at + padding_len, 0);
     random.fill(out.split_at_mut(padding_at).1);
 }

@@ -6,11 +6,14 @@
 
 use core::convert::Infallible;
 
-#[cfg(any(feature = "os-random", feature = "seeded-random", test))]
+#[cfg(any(feature = "seeded-random", test))]
 use rand_chacha::ChaCha20Rng;
-#[cfg(any(feature = "os-random", feature = "seeded-random", test))]
+#[cfg(any(feature = "seeded-random", test))]
 use rand_core::{Rng, SeedableRng};
 use rand_core::{TryCryptoRng, TryRng};
+
+#[cfg(feature = "os-random")]
+use crate::{cpu::Cpu, part::part, wipe::Wiped};
 
 /// A generator whose output nobody else can predict.
 pub trait SecureRandom: Send {
@@ -52,9 +55,24 @@ impl<R: SecureRandom + ?Sized> SecureRandom for Box<R> {
     }
 }
 
-/// ChaCha20, seeded once by the operating system: a system call a generator, not a number.
+/// AES-256-CTR, seeded once by the operating system: a system call a generator, not a number.
+///
+/// A key makes one pool of [`POOL_LEN`] bytes, of which the first 32 are the next key, and each byte
+/// of the rest is wiped when it is handed out. So whoever reads this memory learns what will come,
+/// but nothing of what was; and no key makes as many blocks as would tell AES from chance.
 #[cfg(feature = "os-random")]
-pub struct OsRandom(ChaCha20Rng);
+pub struct OsRandom {
+    pool: Wiped<POOL_LEN>,
+    /// Bytes at the start of the pool that are not to be handed out, or were.
+    used: usize,
+}
+
+/// Long enough that setting up a key costs little.
+#[cfg(feature = "os-random")]
+const POOL_LEN: usize = 1024;
+
+#[cfg(feature = "os-random")]
+const SEED_LEN: usize = 32;
 
 #[cfg(feature = "os-random")]
 impl OsRandom {
@@ -66,18 +84,44 @@ impl OsRandom {
     #[allow(clippy::disallowed_methods, reason = "the one place that asks the system")]
     #[allow(clippy::panic, reason = "without randomness every key would be known to others")]
     pub fn new() -> Self {
-        let mut seed = crate::wipe::Wiped([0; 32]);
+        let mut seed = Wiped([0; SEED_LEN]);
         match getrandom::fill(&mut *seed) {
-            Ok(()) => Self(ChaCha20Rng::from_seed(*seed)),
+            Ok(()) => Self::from_seed(&seed),
             Err(error) => panic!("the operating system gives no random bytes: {error}"),
         }
+    }
+
+    fn from_seed(seed: &[u8; SEED_LEN]) -> Self {
+        let mut pool = Wiped([0; POOL_LEN]);
+        if let Some(key) = pool.first_chunk_mut() {
+            *key = *seed;
+        }
+        Self { pool, used: POOL_LEN }
+    }
+
+    /// Makes the next pool, its key in place of the one that made it.
+    fn refill(&mut self) {
+        let key = Wiped(*part::<0, SEED_LEN, _>(&self.pool));
+        self.pool.fill(0);
+        Cpu::here().ctr(&key, 0, [self.pool.as_chunks_mut().0, &mut []]);
+        self.used = SEED_LEN;
     }
 }
 
 #[cfg(feature = "os-random")]
 impl SecureRandom for OsRandom {
-    fn fill(&mut self, out: &mut [u8]) {
-        self.0.fill_bytes(out);
+    fn fill(&mut self, mut out: &mut [u8]) {
+        while !out.is_empty() {
+            if self.used == POOL_LEN {
+                self.refill();
+            }
+            let fresh = self.pool.split_at_mut(self.used).1;
+            let count = fresh.len().min(out.len());
+            let (fresh, (filled, rest)) = (fresh.split_at_mut(count).0, out.split_at_mut(count));
+            filled.iter_mut().zip(fresh).for_each(|(to, from)| *to = core::mem::take(from));
+            self.used += count;
+            out = rest;
+        }
     }
 }
 
@@ -158,5 +202,27 @@ mod tests {
         let boxed: &mut dyn SecureRandom = &mut one;
         assert_ne!(boxed.array::<32>(), other.array::<32>());
         assert_eq!(format!("{one:?}"), "OsRandom");
+    }
+
+    #[cfg(feature = "os-random")]
+    #[test]
+    fn each_pool_has_the_key_of_the_next_and_forgets_what_it_gave() {
+        let mut random = OsRandom::from_seed(&[7; SEED_LEN]);
+        let mut given = [0; 3 * POOL_LEN];
+        // In pieces, some of which lie in two pools.
+        given.chunks_mut(27).for_each(|piece| random.fill(piece));
+
+        let (mut key, mut expected) = ([7; SEED_LEN], Vec::new());
+        while expected.len() < given.len() {
+            let mut pool = [0; POOL_LEN];
+            crate::CtrStream::new(&key, &[0; 16]).apply(&mut pool);
+            let (next, bytes) = pool.split_first_chunk().unwrap();
+            key = *next;
+            expected.extend(bytes);
+        }
+        assert_eq!(given[..], expected[..given.len()]);
+        assert_eq!(random.pool[..SEED_LEN], key);
+        assert_eq!(random.pool[SEED_LEN..random.used], vec![0; random.used - SEED_LEN]);
+        assert_eq!(random.pool[random.used..], expected[given.len()..]);
     }
 }
