@@ -212,11 +212,11 @@ mod tests {
         // In pieces, some of which lie in two pools.
         given.chunks_mut(27).for_each(|piece| random.fill(piece));
 
-        let (mut key, mut expected) = ([7; SEED_LEN], Vec::new());
+        let (mut key, mut expected) = ([7; SEED_LEN], Vec::<u8>::new());
         while expected.len() < given.len() {
             let mut pool = [0; POOL_LEN];
             crate::CtrStream::new(&key, &[0; 16]).apply(&mut pool);
-            let (next, bytes) = pool.split_first_chunk().unwrap();
+            let (next, bytes) = pool.split_first_chunk::<SEED_LEN>().unwrap();
             key = *next;
             expected.extend(bytes);
         }

@@ -51,7 +51,7 @@ fn run(Lane { key, blocks }: Lane<'_>, prefix: &[u8; 32]) -> [u8; 32] {
     state.compress(load_block(&last));
     let mut words = INITIAL;
     state.store(&mut words);
-    digest(words)
+    digest(words.map(u32::to_be))
 }
 
 /// Decrypts four blocks at a time, and meanwhile hashes the four `before` them. Returns the last

@@ -13,6 +13,7 @@ pub(crate) type Block = [u8; BLOCK_LEN];
 /// A hash on its way: its state, and the blocks that still have to go through it. The state is
 /// wiped when it is dropped, because a hash may be a key.
 pub(crate) struct Hash<'a> {
+    /// Big-endian words once it has ended.
     pub(super) state: [u32; 8],
     /// One after the other.
     pieces: [&'a [Block]; 3],
@@ -53,6 +54,13 @@ impl<'a> Hash<'a> {
         self.pieces.iter_mut().find_map(|piece| piece.split_off_first())
     }
 
+    /// Ends it: no block will follow. Whoever took the blocks does it, because his instructions may
+    /// be better at it.
+    #[inline]
+    pub(super) fn end(&mut self) {
+        self.state = self.state.map(u32::to_be);
+    }
+
     /// The hash, once nothing is left to take.
     pub(crate) fn digest(&self) -> [u8; 32] {
         debug_assert_eq!(self.left(), 0, "all blocks went through");
@@ -75,13 +83,11 @@ impl Drop for Hash<'_> {
     }
 }
 
-/// The bytes that a last state stands for.
-pub(super) fn digest(state: [u32; 8]) -> [u8; 32] {
+/// The bytes of big-endian words.
+pub(super) fn digest(words: [u32; 8]) -> [u8; 32] {
     let mut digest = [0; 32];
-    // Two words at a time: a swap of eight bytes is an instruction everywhere.
-    for (slot, words) in digest.as_chunks_mut().0.iter_mut().zip(state.as_chunks().0) {
-        let [high, low] = *words;
-        *slot = (u64::from(high) << 32 | u64::from(low)).to_be_bytes();
+    for (slot, word) in digest.as_chunks_mut().0.iter_mut().zip(words) {
+        *slot = word.to_ne_bytes();
     }
     digest
 }

@@ -58,7 +58,7 @@ pub(super) fn run(
             }
         }
         let going = streams.iter().flatten();
-        let Some(count) = going.map(|hash| hash.left()).min() else { return };
+        let Some(count) = going.map(|hash| hash.left()).min() else { break };
         let mut going = streams.iter_mut().flatten().map(|hash| &mut **hash);
         // SAFETY: the token says that the processor has these instructions.
         match [going.next(), going.next(), going.next(), going.next()] {
@@ -66,9 +66,16 @@ pub(super) fn run(
             [Some(a), Some(b), Some(c), None] => unsafe { compress([a, b, c], count) },
             [Some(a), Some(b), None, _] => unsafe { compress([a, b], count) },
             [Some(a), None, ..] => unsafe { compress([a], count) },
-            [None, ..] => return,
+            [None, ..] => break,
         }
     }
+    // SAFETY: as above.
+    unsafe { end(hashes) }
+}
+
+#[target_feature(enable = "ssse3")]
+fn end(hashes: &mut [Hash<'_>]) {
+    hashes.iter_mut().for_each(Hash::end);
 }
 
 /// Takes `count` blocks of each, which has that many left.

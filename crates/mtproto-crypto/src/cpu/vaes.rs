@@ -18,6 +18,7 @@ use core::arch::x86_64::{
     _mm512_maskz_loadu_epi64, _mm512_set_epi64, _mm512_set1_epi32, _mm512_setzero_si512,
     _mm512_shuffle_epi8, _mm512_slli_epi32, _mm512_ternarylogic_epi64, _mm512_xor_si512,
 };
+use core::mem::MaybeUninit;
 
 use super::{Block, Lane, aes_ni};
 use crate::ige::{BLOCK_LEN, IgeKey};
@@ -76,11 +77,15 @@ const FOUR: usize = 4;
 /// Blocks that are done at a stretch, at most: as many as there are for a place without a message.
 const STRETCH: usize = 64;
 
+/// Rounds whose keys stay in registers, as many as there is room for.
+const RESIDENT: usize = 2;
+
 /// Takes up to sixteen lanes to their ends, each turn as far as the shortest goes.
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
 fn run<'a, const ENCRYPT: bool>(lanes: impl Iterator<Item = Lane<'a>>) {
-    let mut streams = Streams::new();
-    streams.begin::<ENCRYPT>(lanes);
+    // Every key of it is written: there is no need to clear it first.
+    let mut schedule = [const { MaybeUninit::uninit() }; 15];
+    let mut streams = Streams::new::<ENCRYPT>(&mut schedule, lanes);
     loop {
         let ready = streams.blocks.iter().map(|blocks| blocks.len());
         let Some(shortest) = ready.filter(|ready| *ready > 0).min() else { return };
@@ -94,12 +99,14 @@ fn run<'a, const ENCRYPT: bool>(lanes: impl Iterator<Item = Lane<'a>>) {
     }
 }
 
-/// Round keys of four messages in a register, in the order in which the direction takes them.
-type Schedule = [[__m512i; LANES / FOUR]; 15];
+/// The keys of a round, those of four messages in a register.
+type RoundKeys = [__m512i; LANES / FOUR];
 
 /// Sixteen messages in work. A place that is free has no blocks.
-struct Streams<'a> {
-    keys: Schedule,
+struct Streams<'k, 'a> {
+    /// In the order in which the direction takes them; the first is in the last as well, because
+    /// inputs have it.
+    keys: &'k mut [RoundKeys; 15],
     /// The output blocks before the next ones, which the chain adds to the input.
     fed: [__m512i; LANES / FOUR],
     /// The input blocks before the next ones, which the chain adds to the output.
@@ -109,37 +116,37 @@ struct Streams<'a> {
     spare: [Block; STRETCH],
 }
 
-impl<'a> Streams<'a> {
-    #[target_feature(enable = "avx512f")]
-    fn new() -> Self {
-        let zero = [_mm512_setzero_si512(); LANES / FOUR];
-        let spare = [[0; BLOCK_LEN]; STRETCH];
-        Self { keys: [zero; 15], fed: zero, held: zero, blocks: Default::default(), spare }
-    }
-
-    /// Takes as many lanes as there is room for.
+impl<'k, 'a> Streams<'k, 'a> {
+    /// Takes as many lanes as there is room for, and their keys to `schedule`.
     #[target_feature(enable = "avx512f,avx512bw,vaes")]
-    fn begin<const ENCRYPT: bool>(&mut self, lanes: impl Iterator<Item = Lane<'a>>) {
+    fn new<const ENCRYPT: bool>(
+        schedule: &'k mut [MaybeUninit<RoundKeys>; 15],
+        lanes: impl Iterator<Item = Lane<'a>>,
+    ) -> Self {
         let none = IgeKey::NONE;
         let mut keys = [&none; LANES];
-        for ((slot, key), lane) in self.blocks.iter_mut().zip(&mut keys).zip(lanes) {
+        let mut blocks: [&mut [Block]; LANES] = Default::default();
+        for ((slot, key), lane) in blocks.iter_mut().zip(&mut keys).zip(lanes) {
             (*slot, *key) = (lane.blocks, lane.key);
         }
-        expand(&mut self.keys, halves(keys.map(|it| &*it.key)));
         let [cipher, plain] = halves(keys.map(|it| &*it.iv));
-        if ENCRYPT {
-            (self.fed, self.held) = (cipher, plain);
-        } else {
-            (self.fed, self.held) = (plain, cipher);
-            invert(&mut self.keys);
+        let (fed, held) = if ENCRYPT { (cipher, plain) } else { (plain, cipher) };
+        let keys = expand(schedule, halves(keys.map(|it| &*it.key)));
+        if !ENCRYPT {
+            invert(keys);
         }
+        for g in 0..LANES / FOUR {
+            keys[14][g] = _mm512_xor_si512(keys[14][g], keys[0][g]);
+        }
+        Self { keys, fed, held, blocks, spare: [[0; BLOCK_LEN]; STRETCH] }
     }
 
     /// Runs `count` blocks, at most a stretch, of the first `GROUPS` times four messages, of which
     /// every one that is not at its end has that many.
     ///
-    /// Inputs are kept with the first round key added, as the chain wants them. Blocks are fetched
-    /// two ahead; what is fetched beyond the last takes no part in any output.
+    /// Inputs are kept with the first round key added, as the chain wants them. While a block goes
+    /// through its rounds, the one before is put back and the next fetched, a group of messages at
+    /// a time: all at once would keep the units of the cipher busy with something else.
     // Inlined, it would move all the round keys about.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,vaes")]
@@ -147,53 +154,59 @@ impl<'a> Streams<'a> {
         debug_assert!((1..=STRETCH).contains(&count), "a stretch has an end");
         let places = self.take(count);
         let zero = [_mm512_setzero_si512(); GROUPS];
-        let (keys, mut first, mut edges) = (&self.keys, zero, zero);
+        let (keys, mut first, mut resident) = (&*self.keys, zero, [zero; RESIDENT]);
         for g in 0..GROUPS {
-            (first[g], edges[g]) = (keys[0][g], _mm512_xor_si512(keys[0][g], keys[14][g]));
+            first[g] = keys[0][g];
             // It is worth a register: what bounds all this is how often memory is read.
             stay(&mut first[g]);
+            for (resident, keys) in resident.iter_mut().zip(&keys[1..]) {
+                resident[g] = keys[g];
+                stay(&mut resident[g]);
+            }
         }
+        let parts = [&keys[3..6], &keys[6..9], &keys[9..12], &keys[12..14]];
         let fetch = |g: usize, i: usize| {
-            // SAFETY: each place has `count` blocks, so at least one.
-            let blocks = unsafe { gather(&places[g], i.min(count - 1)) };
+            // SAFETY: each place has `count` blocks, of which `i` is one.
+            let blocks = unsafe { gather(&places[g], i) };
             _mm512_xor_si512(blocks, first[g])
         };
-        let (mut states, mut before, mut inputs, mut next) = (zero, zero, zero, zero);
+        // The last is the output before, which becomes the next input on the way.
+        let (mut states, mut before, mut inputs, mut moved) = (zero, zero, zero, zero);
         for g in 0..GROUPS {
-            before[g] = _mm512_xor_si512(self.held[g], first[g]);
-            (inputs[g], next[g]) = (fetch(g, 0), fetch(g, 1));
+            (before[g], inputs[g]) = (_mm512_xor_si512(self.held[g], first[g]), fetch(g, 0));
             states[g] = _mm512_xor_si512(inputs[g], self.fed[g]);
         }
         for i in 0..count {
-            for keys in &keys[1..14] {
-                for g in 0..GROUPS {
-                    states[g] = if ENCRYPT {
-                        _mm512_aesenc_epi128(states[g], keys[g])
-                    } else {
-                        _mm512_aesdec_epi128(states[g], keys[g])
-                    };
-                    stay(&mut states[g]);
+            // The first block, which has been read, takes what is put back before any output.
+            let (mut behind, mut ahead) = (i.saturating_sub(1), (i + 1).min(count - 1));
+            keep_index(&mut behind);
+            keep_index(&mut ahead);
+            rounds::<ENCRYPT, GROUPS, GROUPS>(&mut states, &resident);
+            for (g, keys) in parts.into_iter().enumerate() {
+                if g < GROUPS {
+                    // SAFETY: each place has `count` blocks, of which `behind` is one.
+                    unsafe { scatter(&places[g], behind, moved[g]) };
+                    moved[g] = fetch(g, ahead);
+                    stay(&mut moved[g]);
                 }
+                rounds::<ENCRYPT, GROUPS, FOUR>(&mut states, keys);
             }
             for g in 0..GROUPS {
-                let key = sum(before[g], edges[g], next[g]);
+                let key = sum(before[g], keys[14][g], moved[g]);
                 states[g] = if ENCRYPT {
                     _mm512_aesenclast_epi128(states[g], key)
                 } else {
                     _mm512_aesdeclast_epi128(states[g], key)
                 };
                 stay(&mut states[g]);
-            }
-            for g in 0..GROUPS {
-                // SAFETY: each place has `count` blocks.
-                unsafe { scatter(&places[g], i, _mm512_xor_si512(states[g], next[g])) };
-                (before[g], inputs[g], next[g]) = (inputs[g], next[g], fetch(g, i + 2));
-                stay(&mut next[g]);
+                (before[g], inputs[g]) = (inputs[g], moved[g]);
+                moved[g] = _mm512_xor_si512(states[g], moved[g]);
             }
         }
         for g in 0..GROUPS {
             // SAFETY: each place has `count` blocks, so a last one.
-            self.fed[g] = unsafe { gather(&places[g], count - 1) };
+            unsafe { scatter(&places[g], count - 1, moved[g]) };
+            self.fed[g] = moved[g];
             self.held[g] = _mm512_xor_si512(before[g], first[g]);
         }
     }
@@ -210,12 +223,32 @@ impl<'a> Streams<'a> {
     }
 }
 
-impl Drop for Streams<'_> {
+impl Drop for Streams<'_, '_> {
     fn drop(&mut self) {
         // SAFETY: all zeros are a value of these registers.
-        (self.keys, self.fed, self.held) = unsafe { core::mem::zeroed() };
+        (*self.keys, self.fed, self.held) = unsafe { core::mem::zeroed() };
         // Without it the compiler may leave out a write that nobody reads.
+        zeroize::optimization_barrier(self.keys);
         zeroize::optimization_barrier(self);
+    }
+}
+
+/// Rounds under these keys, all but the last.
+#[inline]
+#[target_feature(enable = "avx512f,vaes")]
+fn rounds<const ENCRYPT: bool, const GROUPS: usize, const N: usize>(
+    states: &mut [__m512i; GROUPS],
+    keys: &[[__m512i; N]],
+) {
+    for keys in keys {
+        for (state, key) in states.iter_mut().zip(keys) {
+            *state = if ENCRYPT {
+                _mm512_aesenc_epi128(*state, *key)
+            } else {
+                _mm512_aesdec_epi128(*state, *key)
+            };
+            stay(state);
+        }
     }
 }
 
@@ -278,15 +311,26 @@ fn stay(value: &mut __m512i) {
     unsafe { asm!("/* {} */", inout(zmm_reg) * value, options(nomem, nostack, preserves_flags)) }
 }
 
+/// Keeps an index an index. Left alone, the compiler turns it into a pointer to each message, and
+/// has no registers for so many.
+#[inline]
+fn keep_index(index: &mut usize) {
+    // SAFETY: there is no instruction in it.
+    unsafe { asm!("/* {} */", inout(reg) * index, options(nomem, nostack, preserves_flags)) }
+}
+
 /// Expands sixteen keys, in the way of `aes_ni`.
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
-fn expand(schedule: &mut Schedule, [mut one, mut two]: [[__m512i; LANES / FOUR]; 2]) {
+fn expand(
+    schedule: &mut [MaybeUninit<RoundKeys>; 15],
+    [mut one, mut two]: [RoundKeys; 2],
+) -> &mut [RoundKeys; 15] {
     let rotated = _mm512_set1_epi32(0x0c0f_0e0d); // the last word, rotated, in every column
     let same = _mm512_set1_epi32(0x0f0e_0d0c); // the last word in every column
     let zero = _mm512_setzero_si512();
     let mut rcon = _mm512_set1_epi32(1);
     for (i, slot) in schedule.iter_mut().enumerate() {
-        *slot = one;
+        slot.write(one);
         let (order, constant) = if i % 2 == 0 { (rotated, rcon) } else { (same, zero) };
         let mut next = one;
         for (next, two) in next.iter_mut().zip(two) {
@@ -298,11 +342,13 @@ fn expand(schedule: &mut Schedule, [mut one, mut two]: [[__m512i; LANES / FOUR];
             rcon = _mm512_slli_epi32(rcon, 1);
         }
     }
+    // SAFETY: every place was written.
+    unsafe { &mut *core::ptr::from_mut(schedule).cast() }
 }
 
 /// Makes it the schedule of the decrypting instructions.
 #[target_feature(enable = "avx512f,vaes")]
-fn invert(keys: &mut Schedule) {
+fn invert(keys: &mut [RoundKeys; 15]) {
     let zero = _mm512_setzero_si512();
     keys.reverse();
     let [_, middle @ .., _] = keys;
