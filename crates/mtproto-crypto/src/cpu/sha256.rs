@@ -15,7 +15,7 @@ pub(crate) type Block = [u8; BLOCK_LEN];
 pub(crate) struct Hash<'a> {
     /// Big-endian words once it has ended.
     pub(super) state: [u32; 8],
-    /// One after the other.
+    /// One after the other; a next one moves to the front.
     pieces: [&'a [Block]; 3],
 }
 
@@ -51,10 +51,14 @@ impl<'a> Hash<'a> {
     /// Takes the next block off.
     #[inline]
     pub(super) fn next_block(&mut self) -> Option<&'a Block> {
-        self.pieces.iter_mut().find_map(|piece| piece.split_off_first())
+        if let [[], middle, last] = self.pieces {
+            self.pieces = if middle.is_empty() { [last, &[], &[]] } else { [middle, last, &[]] };
+        }
+        let [now, ..] = &mut self.pieces;
+        now.split_off_first()
     }
 
-    /// Ends it: no block will follow. Whoever took the blocks does it, because his instructions may
+    /// Ends it: no block will follow. Whoever took the blocks does it, because its instructions may
     /// be better at it.
     #[inline]
     pub(super) fn end(&mut self) {

@@ -135,8 +135,9 @@ impl<'k, 'a> Streams<'k, 'a> {
         if !ENCRYPT {
             invert(keys);
         }
-        for g in 0..LANES / FOUR {
-            keys[14][g] = _mm512_xor_si512(keys[14][g], keys[0][g]);
+        let [first, .., last] = &mut *keys;
+        for (last, first) in last.iter_mut().zip(first) {
+            *last = _mm512_xor_si512(*last, *first);
         }
         Self { keys, fed, held, blocks, spare: [[0; BLOCK_LEN]; STRETCH] }
     }
@@ -177,7 +178,7 @@ impl<'k, 'a> Streams<'k, 'a> {
             states[g] = _mm512_xor_si512(inputs[g], self.fed[g]);
         }
         for i in 0..count {
-            // The first block, which has been read, takes what is put back before any output.
+            // Before there is an output, what is put back goes to the first block, already read.
             let (mut behind, mut ahead) = (i.saturating_sub(1), (i + 1).min(count - 1));
             keep_index(&mut behind);
             keep_index(&mut ahead);
