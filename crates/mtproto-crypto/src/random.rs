@@ -57,9 +57,9 @@ impl<R: SecureRandom + ?Sized> SecureRandom for Box<R> {
 
 /// AES-256-CTR, seeded once by the operating system: a system call a generator, not a number.
 ///
-/// A key makes one pool of [`POOL_LEN`] bytes, of which the first 32 are the next key, and each byte
-/// of the rest is wiped when it is handed out. So whoever reads this memory learns what will come,
-/// but nothing of what was; and no key makes as many blocks as would tell AES from chance.
+/// A key makes one pool of 1024 bytes, of which the first 32 are the next key, and each byte of the
+/// rest is wiped when it is handed out. So whoever reads this memory learns what will come, but
+/// nothing of what was; and no key makes as many blocks as would tell AES from chance.
 #[cfg(feature = "os-random")]
 pub struct OsRandom {
     pool: Wiped<POOL_LEN>,

@@ -73,6 +73,7 @@ pub(super) fn run(
     unsafe { end(hashes) }
 }
 
+/// A hash of nothing ends as well.
 #[target_feature(enable = "ssse3")]
 fn end(hashes: &mut [Hash<'_>]) {
     hashes.iter_mut().for_each(Hash::end);
