@@ -1,5 +1,8 @@
 //! The way of a packet: up from the envelope to its session, and down again.
 
+use std::iter::Take;
+use std::vec::Drain;
+
 use bytes::BytesMut;
 use mtproto_crypto::envelope::{self, Filler, OpenError, OpenJob, Opened, Padding, SealJob};
 use mtproto_crypto::{AuthKey, Direction};
@@ -42,16 +45,27 @@ impl Unsealed {
     }
 }
 
+/// Puts all that `list` holds to `work`, a batch at a time; returns the list, empty and with room
+/// for no more than `kept_max`.
+fn in_batches<T>(
+    mut list: Vec<T>,
+    kept_max: usize,
+    mut work: impl FnMut(Take<&mut Drain<'_, T>>),
+) -> Vec<T> {
+    let mut items = list.drain(..);
+    while items.len() > 0 {
+        work(items.by_ref().take(BATCH_LEN));
+    }
+    drop(items);
+    list.shrink_to(kept_max);
+    list
+}
+
 impl ServerEndpoint {
     /// Opens everything received since the last time in one batch, and hands it to the sessions.
     pub(super) fn open_received(&mut self) {
-        let mut received = std::mem::take(&mut self.received);
-        let mut packets = received.drain(..);
-        while packets.len() > 0 {
-            self.open_batch(packets.by_ref().take(BATCH_LEN));
-        }
-        drop(packets);
-        received.shrink_to(RECEIVED_KEPT_MAX);
+        let received = std::mem::take(&mut self.received);
+        let received = in_batches(received, RECEIVED_KEPT_MAX, |packets| self.open_batch(packets));
         debug_assert!(self.received.is_empty(), "nothing is received meanwhile");
         self.received = received;
     }
@@ -195,13 +209,9 @@ impl ServerEndpoint {
     /// Seals everything composed since the last time in one batch.
     // req: S112
     pub(super) fn seal_composed(&mut self) {
-        let mut unsealed = std::mem::take(&mut self.unsealed);
-        let mut messages = unsealed.drain(..);
-        while messages.len() > 0 {
-            self.seal_batch(messages.by_ref().take(BATCH_LEN));
-        }
-        drop(messages);
-        unsealed.shrink_to(UNSEALED_KEPT_MAX);
+        let unsealed = std::mem::take(&mut self.unsealed);
+        let unsealed =
+            in_batches(unsealed, UNSEALED_KEPT_MAX, |messages| self.seal_batch(messages));
         debug_assert!(self.unsealed.is_empty(), "nothing is composed meanwhile");
         self.unsealed = unsealed;
     }
