@@ -128,10 +128,14 @@ export class Card {
   }
 
   #ponged(pingId) {
-    const ms = performance.now() - this.#pingsSent.get(pingId)
+    const asked = this.#pingsSent.get(pingId)
     this.#pingsSent.delete(pingId)
-    this.#chart.add('ping', ms)
-    this.#show('ping', `${ms.toFixed(1)} ms`)
+    // A ping that waited for the connection says nothing of how long a ping takes.
+    if (asked) {
+      const ms = performance.now() - asked
+      this.#chart.add('ping', ms)
+      this.#show('ping', `${ms.toFixed(1)} ms`)
+    }
     this.#show('pongs', this.#count('pongs'))
     this.#status('ready')
   }
