@@ -50,8 +50,8 @@ fn run(Lane { key, blocks }: Lane<'_>, prefix: &[u8; 32]) -> [u8; 32] {
     pad(&mut last, rest.as_flattened(), len);
     state.compress(load_block(&last));
     let mut words = INITIAL;
-    state.store(&mut words);
-    digest(words.map(u32::to_be))
+    state.store(&mut words, true);
+    digest(words)
 }
 
 /// Decrypts four blocks at a time, and meanwhile hashes the four `before` them. Returns the last

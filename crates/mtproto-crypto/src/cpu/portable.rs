@@ -41,7 +41,7 @@ pub(super) fn sha256(hash: &mut Hash<'_>) {
     while let Some(block) = hash.next_block() {
         compress256(&mut hash.state, core::slice::from_ref(block));
     }
-    hash.end();
+    hash.state = hash.state.map(u32::to_be);
 }
 
 /// Adds the keystream from `counter` on to the pieces.

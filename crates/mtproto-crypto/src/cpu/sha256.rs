@@ -13,7 +13,7 @@ pub(crate) type Block = [u8; BLOCK_LEN];
 /// A hash on its way: its state, and the blocks that still have to go through it. The state is
 /// wiped when it is dropped, because a hash may be a key.
 pub(crate) struct Hash<'a> {
-    /// Big-endian words once it has ended.
+    /// Big-endian words once it has ended: who took the last block turns them about.
     pub(super) state: [u32; 8],
     /// One after the other; a next one moves to the front.
     pieces: [&'a [Block]; 3],
@@ -23,7 +23,7 @@ impl<'a> Hash<'a> {
     /// A hash of nothing, to fill a place.
     pub(crate) const NONE: Self = Self { state: INITIAL, pieces: [&[]; 3] };
 
-    /// A hash over blocks that end in the padding.
+    /// A hash over blocks, at least one, that end in the padding.
     pub(crate) fn of_blocks(blocks: &'a [Block]) -> Self {
         Self { state: INITIAL, pieces: [blocks, &[], &[]] }
     }
@@ -56,13 +56,6 @@ impl<'a> Hash<'a> {
         }
         let [now, ..] = &mut self.pieces;
         now.split_off_first()
-    }
-
-    /// Ends it: no block will follow. Whoever took the blocks does it, because its instructions may
-    /// be better at it.
-    #[inline]
-    pub(super) fn end(&mut self) {
-        self.state = self.state.map(u32::to_be);
     }
 
     /// The hash, once nothing is left to take.

@@ -54,7 +54,8 @@ fn compress(mut hashes: [&mut Hash<'_>; STREAMS], count: usize) {
         }
     }
     for (hash, state) in hashes.iter_mut().zip(states) {
-        state.store(&mut hash.state);
+        let has_ended = hash.left() == 0;
+        state.store(&mut hash.state, has_ended);
     }
 }
 

@@ -49,7 +49,19 @@ pub(super) fn run(
     hashes: &mut [Hash<'_>],
     compress_all: impl Fn([&mut Hash<'_>; STREAMS], usize),
 ) {
-    let mut waiting = hashes.iter_mut();
+    // Hashes of one length need no more than this: what stands between two turns is time in which
+    // the rounds run dry.
+    let mut done = 0;
+    for four in hashes.as_chunks_mut::<STREAMS>().0 {
+        let [first, others @ ..] = &*four;
+        let count = first.left();
+        if others.iter().any(|hash| hash.left() != count) {
+            break;
+        }
+        compress_all(four.each_mut(), count);
+        done += STREAMS;
+    }
+    let mut waiting = hashes.iter_mut().skip(done);
     let mut streams: [Option<&mut Hash<'_>>; STREAMS] = [const { None }; STREAMS];
     loop {
         for place in &mut streams {
@@ -69,14 +81,6 @@ pub(super) fn run(
             [None, ..] => break,
         }
     }
-    // SAFETY: as above.
-    unsafe { end(hashes) }
-}
-
-/// A hash of nothing ends as well.
-#[target_feature(enable = "ssse3")]
-fn end(hashes: &mut [Hash<'_>]) {
-    hashes.iter_mut().for_each(Hash::end);
 }
 
 /// Takes `count` blocks of each, which has that many left.
@@ -104,7 +108,8 @@ fn compress<const N: usize>(mut hashes: [&mut Hash<'_>; N], count: usize) {
     }
     rings.zeroize();
     for (hash, state) in hashes.iter_mut().zip(states) {
-        state.store(&mut hash.state);
+        let has_ended = hash.left() == 0;
+        state.store(&mut hash.state, has_ended);
     }
 }
 
@@ -210,15 +215,21 @@ impl State {
         Self(_mm_unpackhi_epi64(hgfe, dcba), _mm_unpacklo_epi64(hgfe, dcba))
     }
 
-    #[target_feature(enable = "sse2")]
-    pub(super) fn store(self, words: &mut [u32; 8]) {
+    /// Leaves the words of a hash that goes on, and the bytes of one that `has_ended`.
+    #[target_feature(enable = "ssse3")]
+    pub(super) fn store(self, words: &mut [u32; 8], has_ended: bool) {
         let Self(abef, cdgh) = self;
         let (low, high) = words.split_at_mut(4);
         let dcba = _mm_unpackhi_epi64(cdgh, abef);
         let hgfe = _mm_unpacklo_epi64(cdgh, abef);
+        let order = if has_ended {
+            _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f)
+        } else {
+            _mm_set_epi64x(0x0302_0100_0706_0504, 0x0b0a_0908_0f0e_0d0c)
+        };
         for (half, value) in [(low, dcba), (high, hgfe)] {
             if let Some(half) = half.first_chunk_mut() {
-                store(half, reversed(value));
+                store(half, _mm_shuffle_epi8(value, order));
             }
         }
     }
