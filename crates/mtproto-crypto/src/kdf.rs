@@ -3,6 +3,8 @@
 //! <https://core.telegram.org/mtproto/description> and, for 1.0,
 //! <https://core.telegram.org/mtproto/description_v1>.
 
+use core::array::from_fn;
+
 use crate::auth_key::AuthKey;
 use crate::cpu::{Cpu, Ends, Hash};
 use crate::hash::sha1;
@@ -51,10 +53,13 @@ pub(crate) fn msg_keys_large<'a, const N: usize>(
     ends: &mut [Ends; N],
     texts: impl Iterator<Item = Keyed<'a, [u8]>>,
 ) -> [[u8; 32]; N] {
-    let mut hashes = [const { Hash::NONE }; N];
-    for ((hash, ends), (key, direction, text)) in hashes.iter_mut().zip(ends).zip(texts) {
-        *hash = Hash::of(msg_key_prefix(key, direction), text, ends);
-    }
+    let mut places = ends.iter_mut().zip(texts);
+    let mut hashes: [_; N] = from_fn(|_| match places.next() {
+        Some((ends, (key, direction, text))) => {
+            Hash::of(msg_key_prefix(key, direction), text, ends)
+        }
+        None => Hash::NONE,
+    });
     Cpu::here().sha256(&mut hashes);
     hashes.each_ref().map(Hash::digest)
 }
@@ -80,14 +85,16 @@ pub(crate) fn message_keys<'a, const N: usize>(
     blocks: &mut [Ends; N],
     messages: impl Iterator<Item = Keyed<'a, [u8; 16]>>,
 ) {
-    let mut hashes = [const { [const { Hash::NONE }; 2] }; N];
-    let places = hashes.iter_mut().zip(blocks);
-    for ((hashes, Ends([a, b])), (key, direction, msg_key)) in places.zip(messages) {
-        let half = key.half(direction);
-        join_into(a, &[msg_key, part::<0, 36, _>(half), &PADDING_OF_52]);
-        join_into(b, &[part::<40, 36, _>(half), msg_key, &PADDING_OF_52]);
-        *hashes = [&**a, &**b].map(|block| Hash::of_blocks(core::slice::from_ref(block)));
-    }
+    let mut places = blocks.iter_mut().zip(messages);
+    let mut hashes: [_; N] = from_fn(|_| match places.next() {
+        Some((Ends([a, b]), (key, direction, msg_key))) => {
+            let half = key.half(direction);
+            join_into(a, &[msg_key, part::<0, 36, _>(half), &PADDING_OF_52]);
+            join_into(b, &[part::<40, 36, _>(half), msg_key, &PADDING_OF_52]);
+            [&**a, &**b].map(|block| Hash::of_blocks(core::slice::from_ref(block)))
+        }
+        None => [Hash::NONE, Hash::NONE],
+    });
     Cpu::here().sha256(hashes.as_flattened_mut());
     for (IgeKey { key, iv }, [a, b]) in keys.iter_mut().zip(&hashes) {
         (**key, **iv) = (a.digest_around(b), b.digest_around(a));

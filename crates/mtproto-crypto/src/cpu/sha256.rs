@@ -15,17 +15,18 @@ pub(crate) type Block = [u8; BLOCK_LEN];
 pub(crate) struct Hash<'a> {
     /// Big-endian words once it has ended: who took the last block turns them about.
     pub(super) state: [u32; 8],
-    /// One after the other; a next one moves to the front.
-    pieces: [&'a [Block]; 3],
+    first: Option<&'a Block>,
+    middle: &'a [Block],
+    last: Option<&'a Block>,
 }
 
 impl<'a> Hash<'a> {
     /// A hash of nothing, to fill a place.
-    pub(crate) const NONE: Self = Self { state: INITIAL, pieces: [&[]; 3] };
+    pub(crate) const NONE: Self = Self { state: INITIAL, first: None, middle: &[], last: None };
 
     /// A hash over blocks, at least one, that end in the padding.
     pub(crate) fn of_blocks(blocks: &'a [Block]) -> Self {
-        Self { state: INITIAL, pieces: [blocks, &[], &[]] }
+        Self { state: INITIAL, first: None, middle: blocks, last: None }
     }
 
     /// A hash of `prefix` and `text`, which has at least 32 bytes and whole 16-byte blocks. Most of
@@ -40,22 +41,19 @@ impl<'a> Hash<'a> {
         pad(last, rest, BLOCK_LEN + text.len());
         let [first, last] = &ends.0;
         let (first, last): (&Block, &Block) = (first, last);
-        Self { state: INITIAL, pieces: [slice::from_ref(first), middle, slice::from_ref(last)] }
+        Self { state: INITIAL, first: Some(first), middle, last: Some(last) }
     }
 
     /// How many blocks are left.
     pub(super) fn left(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.len()).sum()
+        usize::from(self.first.is_some()) + self.middle.len() + usize::from(self.last.is_some())
     }
 
     /// Takes the next block off.
     #[inline]
     pub(super) fn next_block(&mut self) -> Option<&'a Block> {
-        if let [[], middle, last] = self.pieces {
-            self.pieces = if middle.is_empty() { [last, &[], &[]] } else { [middle, last, &[]] };
-        }
-        let [now, ..] = &mut self.pieces;
-        now.split_off_first()
+        let next = self.first.take().or_else(|| self.middle.split_off_first());
+        next.or_else(|| self.last.take())
     }
 
     /// The hash, once nothing is left to take.
