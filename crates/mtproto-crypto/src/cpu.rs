@@ -26,7 +26,7 @@ mod vaes;
 use std::sync::LazyLock;
 
 use crate::ige::{BLOCK_LEN, IgeKey};
-pub(crate) use sha256::{Ends, Hash};
+pub(crate) use sha256::{Digest, Ends, Hash};
 
 /// Whether nothing but `portable` is to be chosen, whatever the processor has. For benchmarks of
 /// it, and for tools that know no such instructions: `RUSTFLAGS="--cfg mtproto_portable"`.
@@ -89,18 +89,16 @@ impl Cpu {
 
     /// Decrypts one lane, and returns the SHA-256 of `prefix` and the plaintext. Both at once where
     /// the processor can: the cipher waits for itself most of the time.
-    pub(crate) fn ige_decrypt_and_hash(self, lane: Lane<'_>, prefix: &[u8; 32]) -> [u8; 32] {
+    pub(crate) fn ige_decrypt_and_hash(self, lane: Lane<'_>, prefix: &[u8; 32]) -> Digest {
         #[cfg(target_arch = "x86_64")]
         if let (Some(aes_ni), Some(sha_ni)) = (self.cipher.aes_ni(), self.hasher.sha_ni()) {
             return aes_sha::decrypt_and_hash(aes_ni, sha_ni, lane, prefix);
         }
         let Lane { key, blocks } = lane;
         self.ige_decrypt([Lane { key, blocks: &mut *blocks }].into_iter());
-        let mut ends = Ends::new();
-        let mut hash = [Hash::of(prefix, blocks.as_flattened(), &mut ends)];
-        self.sha256(&mut hash);
-        let [hash] = hash;
-        hash.digest()
+        let (mut ends, mut digest) = (Ends::new(), [0; 32]);
+        self.sha256(&mut [Hash::of(prefix, blocks.as_flattened(), &mut ends, &mut digest)]);
+        digest
     }
 
     /// Takes every hash to its end.

@@ -3,10 +3,10 @@
 //! <https://core.telegram.org/mtproto/description> and, for 1.0,
 //! <https://core.telegram.org/mtproto/description_v1>.
 
-use core::array::from_fn;
+use core::slice::from_ref;
 
 use crate::auth_key::AuthKey;
-use crate::cpu::{Cpu, Ends, Hash};
+use crate::cpu::{Cpu, Digest, Ends, Hash};
 use crate::hash::sha1;
 use crate::ige::IgeKey;
 use crate::part::{join, join_into, part};
@@ -52,16 +52,17 @@ pub(crate) type Keyed<'a, T> = (&'a AuthKey, Direction, &'a T);
 pub(crate) fn msg_keys_large<'a, const N: usize>(
     ends: &mut [Ends; N],
     texts: impl Iterator<Item = Keyed<'a, [u8]>>,
-) -> [[u8; 32]; N] {
+) -> [Digest; N] {
+    let mut large = [[0; 32]; N];
     let mut places = ends.iter_mut().zip(texts);
-    let mut hashes: [_; N] = from_fn(|_| match places.next() {
+    let mut hashes = large.each_mut().map(|large| match places.next() {
         Some((ends, (key, direction, text))) => {
-            Hash::of(msg_key_prefix(key, direction), text, ends)
+            Hash::of(msg_key_prefix(key, direction), text, ends, large)
         }
-        None => Hash::NONE,
+        None => Hash::of_blocks(&[], large),
     });
     Cpu::here().sha256(&mut hashes);
-    hashes.each_ref().map(Hash::digest)
+    large
 }
 
 /// The part of a key that is hashed before a plaintext.
@@ -85,19 +86,21 @@ pub(crate) fn message_keys<'a, const N: usize>(
     blocks: &mut [Ends; N],
     messages: impl Iterator<Item = Keyed<'a, [u8; 16]>>,
 ) {
+    let mut digests = [const { [const { Wiped([0; 32]) }; 2] }; N];
     let mut places = blocks.iter_mut().zip(messages);
-    let mut hashes: [_; N] = from_fn(|_| match places.next() {
+    let mut hashes = digests.each_mut().map(|[for_a, for_b]| match places.next() {
         Some((Ends([a, b]), (key, direction, msg_key))) => {
             let half = key.half(direction);
             join_into(a, &[msg_key, part::<0, 36, _>(half), &PADDING_OF_52]);
             join_into(b, &[part::<40, 36, _>(half), msg_key, &PADDING_OF_52]);
-            [&**a, &**b].map(|block| Hash::of_blocks(core::slice::from_ref(block)))
+            [(a, for_a), (b, for_b)].map(|(block, digest)| Hash::of_blocks(from_ref(block), digest))
         }
-        None => [Hash::NONE, Hash::NONE],
+        None => [for_a, for_b].map(|digest| Hash::of_blocks(&[], digest)),
     });
     Cpu::here().sha256(hashes.as_flattened_mut());
-    for (IgeKey { key, iv }, [a, b]) in keys.iter_mut().zip(&hashes) {
-        (**key, **iv) = (a.digest_around(b), b.digest_around(a));
+    for (IgeKey { key, iv }, [a, b]) in keys.iter_mut().zip(&digests) {
+        join_into(key, &[part::<0, 8, _>(a), part::<8, 16, _>(b), part::<24, 8, _>(a)]);
+        join_into(iv, &[part::<0, 8, _>(b), part::<8, 16, _>(a), part::<24, 8, _>(b)]);
     }
 }
 

@@ -12,7 +12,7 @@ use core::arch::x86_64::{
 
 use super::aes_ni::{self, Chain, advance, load, store};
 use super::sha_ni::{self, State, big_endian, load_block};
-use super::sha256::{self, INITIAL, ROUNDS, digest, pad};
+use super::sha256::{self, Digest, INITIAL, ROUNDS, digest, pad};
 use super::{Block, Lane};
 use crate::part::part;
 use crate::wipe::Wiped;
@@ -24,13 +24,13 @@ pub(super) fn decrypt_and_hash(
     _: sha_ni::Token,
     lane: Lane<'_>,
     prefix: &[u8; 32],
-) -> [u8; 32] {
+) -> Digest {
     // SAFETY: the tokens say that the processor has these instructions.
     unsafe { run(lane, prefix) }
 }
 
 #[target_feature(enable = "aes,sha,ssse3,sse4.1")]
-fn run(Lane { key, blocks }: Lane<'_>, prefix: &[u8; 32]) -> [u8; 32] {
+fn run(Lane { key, blocks }: Lane<'_>, prefix: &[u8; 32]) -> Digest {
     let len = prefix.len() + blocks.as_flattened().len();
     let Some((start, blocks)) = blocks.split_first_chunk_mut::<2>() else { return [0; 32] };
     let (middle, rest) = blocks.as_chunks_mut();
@@ -40,7 +40,8 @@ fn run(Lane { key, blocks }: Lane<'_>, prefix: &[u8; 32]) -> [u8; 32] {
     let [one, two] = start;
     let before =
         [load(part::<0, 16, _>(prefix)), load(part::<16, 16, _>(prefix)), load(one), load(two)];
-    let mut state = State::load(&INITIAL);
+    let mut digest = digest(INITIAL);
+    let mut state = State::load(&digest);
     let before = decrypt_and_compress(&mut chain, middle, &mut state, before);
     let count = rest.len();
     advance::<false, 1>([(&mut chain, &mut *rest)], count);
@@ -49,9 +50,8 @@ fn run(Lane { key, blocks }: Lane<'_>, prefix: &[u8; 32]) -> [u8; 32] {
     let mut last = Wiped([0; sha256::BLOCK_LEN]);
     pad(&mut last, rest.as_flattened(), len);
     state.compress(load_block(&last));
-    let mut words = INITIAL;
-    state.store(&mut words, true);
-    digest(words)
+    state.store(&mut digest, true);
+    digest
 }
 
 /// Decrypts four blocks at a time, and meanwhile hashes the four `before` them. Returns the last

@@ -6,6 +6,7 @@ use cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit, KeyIvInit, StreamC
 use ctr::Ctr128BE;
 use sha2::block_api::compress256;
 
+use super::sha256::{INITIAL, digest};
 use super::{Block, Hash, Lane};
 use crate::ige::{BLOCK_LEN, IgeKey};
 use crate::part::part;
@@ -38,10 +39,11 @@ pub(super) fn decrypt(lane: Lane<'_>) {
 
 /// Takes one hash to its end.
 pub(super) fn sha256(hash: &mut Hash<'_>) {
+    let mut state = INITIAL;
     while let Some(block) = hash.next_block() {
-        compress256(&mut hash.state, core::slice::from_ref(block));
+        compress256(&mut state, core::slice::from_ref(block));
     }
-    hash.state = hash.state.map(u32::to_be);
+    *hash.digest = digest(state.map(u32::to_be));
 }
 
 /// Adds the keystream from `counter` on to the pieces.

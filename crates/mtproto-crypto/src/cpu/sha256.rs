@@ -1,7 +1,6 @@
 //! SHA-256 as lists of blocks: what every instruction set takes, and what they share.
 
-use core::slice;
-
+use crate::part::join_into;
 use crate::wipe::Wiped;
 
 /// Bytes that one compression takes.
@@ -10,38 +9,41 @@ pub(crate) const BLOCK_LEN: usize = 64;
 /// One block of the hash.
 pub(crate) type Block = [u8; BLOCK_LEN];
 
-/// A hash on its way: its state, and the blocks that still have to go through it. The state is
-/// wiped when it is dropped, because a hash may be a key.
+/// A hash on its way: the blocks that still have to go through it, and the place of what they come
+/// to.
 pub(crate) struct Hash<'a> {
-    /// Big-endian words once it has ended: who took the last block turns them about.
-    pub(super) state: [u32; 8],
+    /// The state until the last block went through, as words of this machine.
+    pub(super) digest: &'a mut Digest,
     first: Option<&'a Block>,
     middle: &'a [Block],
     last: Option<&'a Block>,
 }
 
-impl<'a> Hash<'a> {
-    /// A hash of nothing, to fill a place.
-    pub(crate) const NONE: Self = Self { state: INITIAL, first: None, middle: &[], last: None };
+/// What a hash comes to.
+pub(crate) type Digest = [u8; 32];
 
-    /// A hash over blocks, at least one, that end in the padding.
-    pub(crate) fn of_blocks(blocks: &'a [Block]) -> Self {
-        Self { state: INITIAL, first: None, middle: blocks, last: None }
+impl<'a> Hash<'a> {
+    /// A hash over blocks that end in the padding; of none, it fills a place.
+    pub(crate) fn of_blocks(blocks: &'a [Block], digest: &'a mut Digest) -> Self {
+        *digest = self::digest(INITIAL);
+        Self { digest, first: None, middle: blocks, last: None }
     }
 
     /// A hash of `prefix` and `text`, which has at least 32 bytes and whole 16-byte blocks. Most of
     /// the text is read where it is; `ends` takes the two blocks that have to be put together.
-    pub(crate) fn of(prefix: &[u8; 32], text: &'a [u8], ends: &'a mut Ends) -> Self {
+    pub(crate) fn of(
+        prefix: &[u8; 32],
+        text: &'a [u8],
+        ends: &'a mut Ends,
+        digest: &'a mut Digest,
+    ) -> Self {
         let (start, text) = text.split_first_chunk::<32>().unwrap_or((&[0; 32], &[]));
         let (middle, rest) = text.as_chunks();
-        let [first, last] = &mut ends.0;
-        let (before, after) = first.split_at_mut(prefix.len());
-        before.copy_from_slice(prefix);
-        after.copy_from_slice(start);
+        let Ends([first, last]) = ends;
+        join_into(first, &[prefix, start]);
         pad(last, rest, BLOCK_LEN + text.len());
-        let [first, last] = &ends.0;
-        let (first, last): (&Block, &Block) = (first, last);
-        Self { state: INITIAL, first: Some(first), middle, last: Some(last) }
+        *digest = self::digest(INITIAL);
+        Self { digest, first: Some(first), middle, last: Some(last) }
     }
 
     /// How many blocks are left.
@@ -55,36 +57,6 @@ impl<'a> Hash<'a> {
         let next = self.first.take().or_else(|| self.middle.split_off_first());
         next.or_else(|| self.last.take())
     }
-
-    /// The hash, once nothing is left to take.
-    pub(crate) fn digest(&self) -> [u8; 32] {
-        debug_assert_eq!(self.left(), 0, "all blocks went through");
-        digest(self.state)
-    }
-
-    /// The hash, but with the middle half of another in place of its own.
-    pub(crate) fn digest_around(&self, middle: &Self) -> [u8; 32] {
-        debug_assert_eq!(self.left() + middle.left(), 0, "all blocks went through");
-        let ([a, b, .., g, h], [_, _, c, d, e, f, ..]) = (self.state, middle.state);
-        digest([a, b, c, d, e, f, g, h])
-    }
-}
-
-impl Drop for Hash<'_> {
-    fn drop(&mut self) {
-        self.state = INITIAL;
-        // Without it the compiler may leave out a write that nobody reads.
-        zeroize::optimization_barrier(&self.state);
-    }
-}
-
-/// The bytes of big-endian words.
-pub(super) fn digest(words: [u32; 8]) -> [u8; 32] {
-    let mut digest = [0; 32];
-    for (slot, word) in digest.as_chunks_mut().0.iter_mut().zip(words) {
-        *slot = word.to_ne_bytes();
-    }
-    digest
 }
 
 /// Two blocks that have to be put together: the first and the last of a hash whose other blocks lie
@@ -100,18 +72,26 @@ impl Ends {
 /// Fills the last block of a message of `len` bytes: its `rest`, which is at most three blocks of
 /// the cipher, and the padding.
 pub(super) fn pad(block: &mut Block, rest: &[u8], len: usize) {
-    debug_assert!(rest.len() < BLOCK_LEN - 8, "the padding needs 9 bytes");
-    *block = [0; BLOCK_LEN];
-    let quarters = block.as_chunks_mut::<16>().0.iter_mut();
-    quarters.zip(rest.as_chunks().0).for_each(|(to, from)| *to = *from);
-    if let Some(slot) = block.get_mut(rest.len()) {
-        *slot = 0x80;
-    }
-    if let Some(slot) = block.last_chunk_mut() {
-        *slot = (len as u64 * 8).to_be_bytes();
-    }
+    let rest = rest.as_chunks::<16>().0;
+    debug_assert!(rest.len() < 4, "the padding needs 9 bytes");
+    let quarter = |i: usize| match rest.get(i) {
+        Some(quarter) => *quarter,
+        None => u128::from(i == rest.len()).rotate_right(1).to_be_bytes(),
+    };
+    let len = (u128::from_be_bytes(quarter(3)) | (len as u128 * 8)).to_be_bytes();
+    join_into(block, &[&quarter(0), &quarter(1), &quarter(2), &len]);
 }
 
+/// The bytes of words of this machine.
+pub(super) fn digest(words: [u32; 8]) -> Digest {
+    let mut digest = [0; 32];
+    for (slot, word) in digest.as_chunks_mut().0.iter_mut().zip(words) {
+        *slot = word.to_ne_bytes();
+    }
+    digest
+}
+
+/// What a state begins with (FIPS 180-4, 5.3.3).
 pub(super) const INITIAL: [u32; 8] = [
     0x6a09_e667,
     0xbb67_ae85,

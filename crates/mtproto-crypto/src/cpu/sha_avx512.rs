@@ -39,7 +39,7 @@ pub(super) fn sha256(token: Token, hashes: &mut [Hash<'_>]) {
 /// Takes `count` blocks of each, which has that many left.
 #[target_feature(enable = "sha,ssse3,sse4.1,avx512f,avx512bw,avx512vl")]
 fn compress(mut hashes: [&mut Hash<'_>; STREAMS], count: usize) {
-    let mut states = hashes.each_ref().map(|hash| State::load(&hash.state));
+    let mut states = hashes.each_ref().map(|hash| State::load(hash.digest));
     for _ in 0..count {
         let blocks = hashes.each_mut().map(|hash| hash.next_block().unwrap_or(&[0; BLOCK_LEN]));
         let mut words = blocks.map(|block| big_endian(load_block(block)));
@@ -55,7 +55,7 @@ fn compress(mut hashes: [&mut Hash<'_>; STREAMS], count: usize) {
     }
     for (hash, state) in hashes.iter_mut().zip(states) {
         let has_ended = hash.left() == 0;
-        state.store(&mut hash.state, has_ended);
+        state.store(hash.digest, has_ended);
     }
 }
 

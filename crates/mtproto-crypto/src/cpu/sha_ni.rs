@@ -14,8 +14,9 @@ use core::arch::x86_64::{
 
 use zeroize::Zeroize;
 
-use super::sha256::{Block, Keys, ROUNDS};
+use super::sha256::{Block, Digest, Keys, ROUNDS};
 use super::{Hash, PORTABLE_ONLY};
+use crate::part::part;
 
 /// Proof that the processor has the instructions: only [`Token::detect`] makes one.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +88,7 @@ pub(super) fn run(
 #[inline(never)]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn compress<const N: usize>(mut hashes: [&mut Hash<'_>; N], count: usize) {
-    let mut states = hashes.each_ref().map(|hash| State::load(&hash.state));
+    let mut states = hashes.each_ref().map(|hash| State::load(hash.digest));
     let mut rings = [[_mm_setzero_si128(); 4]; N];
     for _ in 0..count {
         for (ring, hash) in rings.iter_mut().zip(&mut hashes) {
@@ -109,7 +110,7 @@ fn compress<const N: usize>(mut hashes: [&mut Hash<'_>; N], count: usize) {
     rings.zeroize();
     for (hash, state) in hashes.iter_mut().zip(states) {
         let has_ended = hash.left() == 0;
-        state.store(&mut hash.state, has_ended);
+        state.store(hash.digest, has_ended);
     }
 }
 
@@ -209,17 +210,16 @@ pub(super) struct State(pub(super) __m128i, pub(super) __m128i);
 
 impl State {
     #[target_feature(enable = "sse2")]
-    pub(super) fn load(words: &[u32; 8]) -> Self {
-        let [low, high] = words.as_chunks().0 else { unreachable!("eight words are twice four") };
-        let (dcba, hgfe) = (reversed(load(low)), reversed(load(high)));
+    pub(super) fn load(state: &Digest) -> Self {
+        let (low, high) = (load_bytes(part::<0, 16, _>(state)), load_bytes(part::<16, 16, _>(state)));
+        let (dcba, hgfe) = (reversed(low), reversed(high));
         Self(_mm_unpackhi_epi64(hgfe, dcba), _mm_unpacklo_epi64(hgfe, dcba))
     }
 
     /// Leaves the words of a hash that goes on, and the bytes of one that `has_ended`.
     #[target_feature(enable = "ssse3")]
-    pub(super) fn store(self, words: &mut [u32; 8], has_ended: bool) {
+    pub(super) fn store(self, state: &mut Digest, has_ended: bool) {
         let Self(abef, cdgh) = self;
-        let (low, high) = words.split_at_mut(4);
         let dcba = _mm_unpackhi_epi64(cdgh, abef);
         let hgfe = _mm_unpacklo_epi64(cdgh, abef);
         let order = if has_ended {
@@ -227,10 +227,8 @@ impl State {
         } else {
             _mm_set_epi64x(0x0302_0100_0706_0504, 0x0b0a_0908_0f0e_0d0c)
         };
-        for (half, value) in [(low, dcba), (high, hgfe)] {
-            if let Some(half) = half.first_chunk_mut() {
-                store(half, _mm_shuffle_epi8(value, order));
-            }
+        for (half, value) in state.as_chunks_mut().0.iter_mut().zip([dcba, hgfe]) {
+            store(half, _mm_shuffle_epi8(value, order));
         }
     }
 
@@ -316,7 +314,7 @@ fn load_bytes(bytes: &[u8; 16]) -> __m128i {
 
 #[inline]
 #[target_feature(enable = "sse2")]
-fn store(words: &mut [u32; 4], value: __m128i) {
+fn store(bytes: &mut [u8; 16], value: __m128i) {
     // SAFETY: writes the 16 bytes of the array; no alignment is asked for.
-    unsafe { _mm_storeu_si128(words.as_mut_ptr().cast(), value) }
+    unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), value) }
 }
