@@ -184,7 +184,8 @@ pub fn seal(jobs: &mut [SealJob<'_>]) {
 fn seal_batch<const N: usize>(batch: &mut [Option<&mut SealJob<'_>>]) {
     let mut ends = [const { Ends::new() }; N];
     let texts = batch.iter_mut().flatten().map(|job| (job.key, job.direction, &*job.text()));
-    let large = msg_keys_large(&mut ends, texts);
+    let mut large = [[0; 32]; N];
+    msg_keys_large(&mut large, &mut ends, texts);
     let jobs = batch.iter().flatten().zip(&large);
     let msg_keys = jobs.map(|(job, large)| (job.key, job.direction, msg_key(large)));
     let mut keys = [const { IgeKey::NONE }; N];
@@ -327,7 +328,8 @@ fn open_batch<const N: usize>(batch: &mut [Option<&mut OpenJob<'_>>]) {
     Cpu::here().ige_decrypt(lanes);
 
     let packets = batch.iter_mut().flatten().filter_map(|job| job.unverified());
-    let large = msg_keys_large(&mut ends, packets.map(Unverified::into_hashed));
+    let mut large = [[0; 32]; N];
+    msg_keys_large(&mut large, &mut ends, packets.map(Unverified::into_hashed));
     for (job, large) in batch.iter_mut().flatten().zip(&large) {
         job.conclude(large);
     }

@@ -47,13 +47,13 @@ pub fn first_salt(new_nonce: &[u8; 32], server_nonce: &[u8; 16]) -> u64 {
 /// A message to be hashed or keyed: its key, its author, and the text or the `msg_key` of it.
 pub(crate) type Keyed<'a, T> = (&'a AuthKey, Direction, &'a T);
 
-/// `msg_key_large` of up to `N` messages: what vouches for every byte of a plaintext, padding
+/// Writes `msg_key_large` of up to `N` messages: what vouches for every byte of a plaintext, padding
 /// included. A plaintext has at least two blocks and nothing after the last whole one.
 pub(crate) fn msg_keys_large<'a, const N: usize>(
+    large: &mut [Digest; N],
     ends: &mut [Ends; N],
     texts: impl Iterator<Item = Keyed<'a, [u8]>>,
-) -> [Digest; N] {
-    let mut large = [[0; 32]; N];
+) {
     let mut places = ends.iter_mut().zip(texts);
     let mut hashes = large.each_mut().map(|large| match places.next() {
         Some((ends, (key, direction, text))) => {
@@ -62,7 +62,6 @@ pub(crate) fn msg_keys_large<'a, const N: usize>(
         None => Hash::of_blocks(&[], large),
     });
     Cpu::here().sha256(&mut hashes);
-    large
 }
 
 /// The part of a key that is hashed before a plaintext.
