@@ -47,8 +47,8 @@ pub fn first_salt(new_nonce: &[u8; 32], server_nonce: &[u8; 16]) -> u64 {
 /// A message to be hashed or keyed: its key, its author, and the text or the `msg_key` of it.
 pub(crate) type Keyed<'a, T> = (&'a AuthKey, Direction, &'a T);
 
-/// Writes `msg_key_large` of up to `N` messages: what vouches for every byte of a plaintext, padding
-/// included. A plaintext has at least two blocks and nothing after the last whole one.
+/// Writes `msg_key_large` of up to `N` messages: what vouches for every byte of a plaintext, its
+/// padding included. A plaintext has at least two blocks and nothing after the last whole one.
 pub(crate) fn msg_keys_large<'a, const N: usize>(
     large: &mut [Digest; N],
     ends: &mut [Ends; N],

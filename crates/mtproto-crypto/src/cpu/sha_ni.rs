@@ -211,7 +211,8 @@ pub(super) struct State(pub(super) __m128i, pub(super) __m128i);
 impl State {
     #[target_feature(enable = "sse2")]
     pub(super) fn load(state: &Digest) -> Self {
-        let (low, high) = (load_bytes(part::<0, 16, _>(state)), load_bytes(part::<16, 16, _>(state)));
+        let (low, high) =
+            (load_bytes(part::<0, 16, _>(state)), load_bytes(part::<16, 16, _>(state)));
         let (dcba, hgfe) = (reversed(low), reversed(high));
         Self(_mm_unpackhi_epi64(hgfe, dcba), _mm_unpacklo_epi64(hgfe, dcba))
     }
