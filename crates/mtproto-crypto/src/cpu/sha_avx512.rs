@@ -6,9 +6,9 @@
 #![allow(unsafe_code, reason = "the rounds in their order, and the call into such code")]
 
 use core::arch::asm;
-use core::arch::x86_64::__m128i;
+use core::arch::x86_64::{__m128i, _mm_add_epi32};
 
-use super::sha_ni::{self, STREAMS, State, big_endian, load_block};
+use super::sha_ni::{self, STREAMS, State, big_endian, load, load_block};
 use super::sha256::{BLOCK_LEN, Hash, Keys, ROUNDS};
 
 /// Proof that the processor has the instructions: only [`Token::detect`] makes one.
@@ -94,22 +94,7 @@ type Words = [__m128i; 4];
 #[target_feature(enable = "sha,avx512f,avx512bw,avx512vl")]
 #[allow(clippy::indexing_slicing, reason = "four registers, counted by constants")]
 fn four<const MORE: bool, const I: usize>(state: &mut State, words: &mut Words, keys: &Keys) {
-    let State(abef, cdgh) = state;
-    // SAFETY: reads the keys, and nothing else of memory.
-    unsafe {
-        asm!(
-            "vpaddd xmm0, {this:x}, [{keys}]",
-            "sha256rnds2 {cdgh}, {abef}",
-            "vpshufd xmm0, xmm0, 14",
-            "sha256rnds2 {abef}, {cdgh}",
-            abef = inout(xmm_reg) *abef,
-            cdgh = inout(xmm_reg) *cdgh,
-            this = in(zmm_reg) words[I],
-            keys = in(reg) keys,
-            out("xmm0") _,
-            options(nostack, preserves_flags, readonly),
-        );
-    }
+    state.rounds(_mm_add_epi32(words[I], load(&keys.0)));
     if MORE {
         // SAFETY: touches no memory.
         unsafe {

@@ -147,11 +147,30 @@ fn each<const I: usize, const MORE: bool, const N: usize>(
 type Ring = [__m128i; 4];
 
 impl State {
-    /// Four rounds with the words at `I`; if there are `MORE`, these are replaced by those of the
-    /// rounds after the next twelve.
+    /// Four rounds with four words that their constants were added to.
     ///
     /// The order is written down because it is all that counts: left alone, the compiler takes
     /// one hash through all its rounds before the next, or puts states where they wait for memory.
+    #[inline]
+    #[target_feature(enable = "sha,sse2")]
+    pub(super) fn rounds(&mut self, words: __m128i) {
+        let State(abef, cdgh) = self;
+        // SAFETY: touches no memory.
+        unsafe {
+            asm!(
+                "sha256rnds2 {cdgh}, {abef}",
+                "pshufd xmm0, xmm0, 14",
+                "sha256rnds2 {abef}, {cdgh}",
+                abef = inout(xmm_reg) *abef,
+                cdgh = inout(xmm_reg) *cdgh,
+                inout("xmm0") words => _,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+    }
+
+    /// Four rounds with the words at `I`; if there are `MORE`, these are replaced by those of the
+    /// rounds after the next twelve, in an order that is written down as that of the rounds is.
     #[inline]
     #[target_feature(enable = "sha,ssse3,sse4.1")]
     fn four<const I: usize, const MORE: bool>(
@@ -160,25 +179,21 @@ impl State {
         newest: &mut __m128i,
         keys: &Keys,
     ) {
-        let State(abef, cdgh) = self;
         let words = ring.as_mut_ptr();
+        let keyed;
         // SAFETY: reads the four words and the keys, both aligned as a register is.
         unsafe {
             asm!(
-                "movdqa xmm0, [{words} + {this}]",
-                "paddd xmm0, [{keys}]",
-                "sha256rnds2 {cdgh}, {abef}",
-                "pshufd xmm0, xmm0, 14",
-                "sha256rnds2 {abef}, {cdgh}",
-                abef = inout(xmm_reg) *abef,
-                cdgh = inout(xmm_reg) *cdgh,
-                keys = in(reg) keys,
+                "movdqa {keyed}, [{words} + {this}]",
+                "paddd {keyed}, [{keys}]",
+                keyed = out(xmm_reg) keyed,
                 words = in(reg) words,
+                keys = in(reg) keys,
                 this = const 16 * I,
-                out("xmm0") _,
                 options(nostack, preserves_flags, readonly),
             );
         }
+        self.rounds(keyed);
         if MORE {
             // SAFETY: reads and writes the four words, which are aligned as a register is.
             unsafe {
@@ -301,7 +316,7 @@ fn reversed(words: __m128i) -> __m128i {
 
 #[inline]
 #[target_feature(enable = "sse2")]
-fn load(words: &[u32; 4]) -> __m128i {
+pub(super) fn load(words: &[u32; 4]) -> __m128i {
     // SAFETY: reads the 16 bytes of the array; no alignment is asked for.
     unsafe { _mm_loadu_si128(words.as_ptr().cast()) }
 }
